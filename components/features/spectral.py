@@ -1,0 +1,177 @@
+"""Spectral features: librosa's definitions, computed in blocks so that an hour costs no more memory than a minute.
+
+All frames are centred (frame t is centred on sample t * hop_length, zeros beyond the ends), as librosa's
+`center=True, pad_mode="constant"`; the tests hold every function here against librosa on the whole signal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+
+from components.types import Clip, Feature, FloatArray, FrameParams, Times
+from components.units import power_to_db
+
+BLOCK_FRAMES = 512
+
+
+def n_frames(n_samples: int, hop_length: int) -> int:
+    """Number of centred frames of a signal: 1 + n_samples // hop_length."""
+    return 1 + n_samples // hop_length
+
+
+def frame_times(count: int, sr: int, hop_length: int) -> Times:
+    """Centres of the first `count` frames, shape (count,) [s]."""
+    return np.arange(count) * (hop_length / sr)
+
+
+@lru_cache(maxsize=32)
+def fft_window(params: FrameParams) -> FloatArray:
+    """The analysis window, zero-padded to n_fft on both sides, shape (n_fft,)."""
+    length = params.win_length or params.n_fft
+    window = scipy.signal.get_window(params.window, length, fftbins=True)
+    left = (params.n_fft - length) // 2
+    return np.pad(window, (left, params.n_fft - length - left)).astype(np.float32)
+
+
+def full_scale_power(params: FrameParams) -> float:
+    """Power that a sine of amplitude 1 shows in its bin: (sum of the window / 2) squared. 0 dB on our pictures."""
+    return float(fft_window(params).sum() / 2) ** 2
+
+
+def framed_blocks(blocks: Iterable[FloatArray], params: FrameParams) -> Iterator[FloatArray]:
+    """Centred frames of a stream of sample blocks, up to BLOCK_FRAMES at a time, shape (k, n_fft), not windowed.
+
+    The rows of all yields together are the frames of the concatenated signal.
+    """
+    n_fft, hop = params.n_fft, params.hop_length
+    held = np.zeros(n_fft // 2, np.float32)  # samples that frames to come still need
+    skip = 0  # samples to pass over, when the hop is longer than the frame
+    seen = done = 0
+    tail = np.zeros(n_fft - n_fft // 2 + hop, np.float32)
+
+    def take(samples: FloatArray, limit: int | None) -> Iterator[FloatArray]:
+        nonlocal held, skip, done
+        dropped = min(skip, samples.size)
+        skip -= dropped
+        held = np.concatenate([held, samples[dropped:]])
+        count = max(0, 1 + (held.size - n_fft) // hop) if held.size >= n_fft else 0
+        if limit is not None:
+            count = min(count, limit - done)
+        frames = np.lib.stride_tricks.sliding_window_view(held, n_fft)[::hop] if count else held
+        for first in range(0, count, BLOCK_FRAMES):
+            yield frames[first : min(count, first + BLOCK_FRAMES)]
+        done += count
+        skip += max(0, count * hop - held.size)
+        held = held[count * hop :].copy()
+
+    for block in blocks:
+        seen += block.size
+        yield from take(block, None)
+    yield from take(tail, n_frames(seen, hop))
+
+
+def power_blocks(blocks: Iterable[FloatArray], params: FrameParams, workers: int = 1) -> Iterator[FloatArray]:
+    """Power spectrogram |STFT|^2 of a stream of sample blocks, blocks of shape (k, 1 + n_fft // 2): rows are frames.
+
+    Equals np.abs(librosa.stft(y, n_fft=..., hop_length=..., pad_mode="constant")).T ** 2 within float32.
+    """
+    window = fft_window(params)
+    for frames in framed_blocks(blocks, params):
+        spectrum = scipy.fft.rfft(frames * window, axis=-1, workers=workers, overwrite_x=True)
+        yield spectrum.real**2 + spectrum.imag**2
+
+
+@lru_cache(maxsize=32)
+def mel_filters(sr: int, params: FrameParams) -> FloatArray:
+    """librosa's mel filter bank (Slaney scale and norm), shape (n_mels, 1 + n_fft // 2)."""
+    import librosa
+
+    filters: FloatArray = librosa.filters.mel(
+        sr=sr, n_fft=params.n_fft, n_mels=params.n_mels, fmin=params.fmin, fmax=params.fmax
+    )
+    return filters
+
+
+def mel_blocks(blocks: Iterable[FloatArray], sr: int, params: FrameParams) -> Iterator[FloatArray]:
+    """Mel power spectrogram of a stream of sample blocks at `sr`, in blocks of shape (k, n_mels)."""
+    filters = mel_filters(sr, params).T
+    for power in power_blocks(blocks, params):
+        yield power @ filters
+
+
+def _feature(
+    clip: Clip, params: FrameParams, name: str, values: FloatArray, bins: Times, bin_unit: str, value_unit: str
+) -> Feature:
+    times = frame_times(values.shape[1], clip.sr, params.hop_length)
+    return Feature(name, values, times, bins, bin_unit, value_unit, params)
+
+
+def power_spectrogram(clip: Clip, params: FrameParams) -> Feature:
+    """Power spectrogram |STFT|^2, shape (1 + n_fft // 2, n_frames), bins in Hz."""
+    values = np.concatenate(list(power_blocks(clip.blocks(1 << 18), params))).T
+    bins = np.fft.rfftfreq(params.n_fft, 1 / clip.sr)
+    return _feature(clip, params, "spectrogram", values, bins, "Hz", "power")
+
+
+def mel_spectrogram(clip: Clip, params: FrameParams) -> Feature:
+    """Mel power spectrogram, shape (n_mels, n_frames), bins are the bands' centres in Hz."""
+    import librosa
+
+    values = np.concatenate(list(mel_blocks(clip.blocks(1 << 18), clip.sr, params))).T
+    edges = librosa.mel_frequencies(params.n_mels + 2, fmin=params.fmin, fmax=params.fmax or clip.sr / 2)
+    return _feature(clip, params, "mel", values, edges[1:-1], "Hz", "power")
+
+
+def mfcc(clip: Clip, params: FrameParams) -> Feature:
+    """Mel-frequency cepstral coefficients, shape (n_mfcc, n_frames): DCT-II (ortho) of the mel spectrogram in dB.
+
+    As librosa.feature.mfcc, but with a fixed floor (`units.DB_FLOOR`) in place of 80 dB below the clip's own
+    maximum, so that a section has the same numbers as the whole.
+    """
+    import librosa
+
+    S = power_to_db(mel_spectrogram(clip, params).values)
+    values = librosa.feature.mfcc(S=S, n_mfcc=params.n_mfcc)
+    return _feature(clip, params, "mfcc", values, np.arange(params.n_mfcc), "coefficient", "")
+
+
+def delta(feature: Feature, order: int = 1) -> Feature:
+    """Local slope over 9 frames (Savitzky-Golay), of first or second order, same shape; ends are extended."""
+    import librosa
+
+    values = librosa.feature.delta(feature.values, width=9, order=order, mode="nearest")
+    name = f"{feature.name} " + "delta" * order
+    return Feature(name, values, feature.times, feature.bins, feature.bin_unit, "per frame", feature.params)
+
+
+def rms(clip: Clip, params: FrameParams) -> Feature:
+    """Root mean square of the samples of each frame, shape (1, n_frames), 1 = full-scale square wave."""
+    parts = [np.sqrt(np.mean(np.square(f), axis=1)) for f in framed_blocks(clip.blocks(1 << 18), params)]
+    return _feature(clip, params, "rms", np.concatenate(parts)[None], np.zeros(1), "", "amplitude")
+
+
+def zero_crossing_rate(clip: Clip, params: FrameParams) -> Feature:
+    """Sign changes from sample to sample as a share of the frame's samples, shape (1, n_frames)."""
+    parts = [
+        np.count_nonzero(np.diff(np.signbit(f), axis=1), axis=1) / params.n_fft
+        for f in framed_blocks(clip.blocks(1 << 18), params)
+    ]
+    return _feature(clip, params, "zero_crossing_rate", np.concatenate(parts)[None], np.zeros(1), "", "share")
+
+
+def spectral_centroid(clip: Clip, params: FrameParams) -> Feature:
+    """Centre of gravity of the magnitude spectrum, shape (1, n_frames) [Hz]; 0 in digital silence.
+
+    sum_k f_k |X_k| / sum_k |X_k|, as librosa.feature.spectral_centroid.
+    """
+    frequencies = np.fft.rfftfreq(params.n_fft, 1 / clip.sr).astype(np.float32)
+    parts = []
+    for power in power_blocks(clip.blocks(1 << 18), params):
+        magnitude = np.sqrt(power)
+        parts.append((magnitude @ frequencies) / np.maximum(magnitude.sum(axis=1), np.finfo(np.float32).tiny))
+    return _feature(clip, params, "spectral_centroid", np.concatenate(parts)[None], np.zeros(1), "", "Hz")

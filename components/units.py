@@ -1,0 +1,47 @@
+"""Conversions between samples, seconds, decibels and the words that a person reads."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from components.types import FloatArray
+
+DB_FLOOR = -120.0
+"""Nothing is quieter than this on any picture [dB]: below 16-bit and even 20-bit recordings' noise."""
+
+
+def power_to_db(power: npt.ArrayLike, ref: float = 1.0) -> FloatArray:
+    """10 log10(power / ref), not below `DB_FLOOR`; any shape, float32."""
+    ratio = np.asarray(power, dtype=np.float32) / np.float32(ref)
+    return 10.0 * np.log10(np.maximum(ratio, np.float32(10.0 ** (DB_FLOOR / 10.0))), dtype=np.float32)
+
+
+def amplitude_to_db(amplitude: npt.ArrayLike, ref: float = 1.0) -> FloatArray:
+    """20 log10(|amplitude| / ref), not below `DB_FLOOR`; any shape, float32."""
+    return power_to_db(np.square(np.asarray(amplitude, dtype=np.float32)), ref * ref)
+
+
+def format_time(seconds: float) -> str:
+    """Clock time as people write it: 0:07.25, 12:05.00, 1:02:03.00."""
+    hundredths = round(max(0.0, seconds) * 100)
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{rest // 100:02d}.{rest % 100:02d}"
+    return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"
+
+
+def format_bytes(size: float) -> str:
+    """Size in the unit that keeps it short: 812 bytes, 34.2 kB, 1.5 MB, 2.0 GB (powers of 1000)."""
+    if size < 1000:
+        return f"{size:.0f} bytes"
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 999.95 or unit == "GB":
+            break
+    return f"{size:.1f} {unit}"
+
+
+def format_hz(frequency: float) -> str:
+    """Frequency with its unit: 440 Hz, 44.1 kHz."""
+    return f"{frequency:.0f} Hz" if frequency < 1000 else f"{frequency / 1000:g} kHz"

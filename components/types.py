@@ -27,7 +27,7 @@ ModelSource = Literal["shipped", "package", "download"]
 
 
 def _frozen(values: npt.ArrayLike, dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
-    array = np.asarray(values, dtype=dtype)
+    array: npt.NDArray[Any] = np.asarray(values, dtype=dtype)
     if array.flags.writeable:
         array = array.view()
         array.flags.writeable = False

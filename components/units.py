@@ -14,7 +14,9 @@ DB_FLOOR = -120.0
 def power_to_db(power: npt.ArrayLike, ref: float = 1.0) -> FloatArray:
     """10 log10(power / ref), not below `DB_FLOOR`; any shape, float32."""
     ratio = np.asarray(power, dtype=np.float32) / np.float32(ref)
-    return 10.0 * np.log10(np.maximum(ratio, np.float32(10.0 ** (DB_FLOOR / 10.0))), dtype=np.float32)
+    floor = np.float32(10.0 ** (DB_FLOOR / 10.0))
+    decibels: FloatArray = np.float32(10.0) * np.log10(np.maximum(ratio, floor))
+    return decibels
 
 
 def amplitude_to_db(amplitude: npt.ArrayLike, ref: float = 1.0) -> FloatArray:

@@ -26,7 +26,7 @@ def n_frames(n_samples: int, hop_length: int) -> int:
 
 def frame_times(count: int, sr: int, hop_length: int) -> Times:
     """Centres of the first `count` frames, shape (count,) [s]."""
-    return np.arange(count) * (hop_length / sr)
+    return np.arange(count, dtype=np.float64) * (hop_length / sr)
 
 
 @lru_cache(maxsize=32)
@@ -76,7 +76,7 @@ def framed_blocks(blocks: Iterable[FloatArray], params: FrameParams) -> Iterator
 
 
 def power_blocks(blocks: Iterable[FloatArray], params: FrameParams, workers: int = 1) -> Iterator[FloatArray]:
-    """Power spectrogram |STFT|^2 of a stream of sample blocks, blocks of shape (k, 1 + n_fft // 2): rows are frames.
+    """Power spectrogram |STFT|^2 of a stream of sample blocks, shape (k, 1 + n_fft // 2) each: rows are frames.
 
     Equals np.abs(librosa.stft(y, n_fft=..., hop_length=..., pad_mode="constant")).T ** 2 within float32.
     """
@@ -89,11 +89,9 @@ def power_blocks(blocks: Iterable[FloatArray], params: FrameParams, workers: int
 @lru_cache(maxsize=32)
 def mel_filters(sr: int, params: FrameParams) -> FloatArray:
     """librosa's mel filter bank (Slaney scale and norm), shape (n_mels, 1 + n_fft // 2)."""
-    import librosa
+    from librosa.filters import mel
 
-    filters: FloatArray = librosa.filters.mel(
-        sr=sr, n_fft=params.n_fft, n_mels=params.n_mels, fmin=params.fmin, fmax=params.fmax
-    )
+    filters: FloatArray = mel(sr=sr, n_fft=params.n_fft, n_mels=params.n_mels, fmin=params.fmin, fmax=params.fmax)
     return filters
 
 
@@ -114,7 +112,7 @@ def _feature(
 def power_spectrogram(clip: Clip, params: FrameParams) -> Feature:
     """Power spectrogram |STFT|^2, shape (1 + n_fft // 2, n_frames), bins in Hz."""
     values = np.concatenate(list(power_blocks(clip.blocks(1 << 18), params))).T
-    bins = np.fft.rfftfreq(params.n_fft, 1 / clip.sr)
+    bins = np.fft.rfftfreq(params.n_fft, 1 / clip.sr).astype(np.float64)
     return _feature(clip, params, "spectrogram", values, bins, "Hz", "power")
 
 
@@ -137,7 +135,7 @@ def mfcc(clip: Clip, params: FrameParams) -> Feature:
 
     S = power_to_db(mel_spectrogram(clip, params).values)
     values = librosa.feature.mfcc(S=S, n_mfcc=params.n_mfcc)
-    return _feature(clip, params, "mfcc", values, np.arange(params.n_mfcc), "coefficient", "")
+    return _feature(clip, params, "mfcc", values, np.arange(params.n_mfcc, dtype=np.float64), "coefficient", "")
 
 
 def delta(feature: Feature, order: int = 1) -> Feature:

@@ -37,4 +37,5 @@ def read_card(folder: Path) -> ModelCard:
         HeldOut(**{**score, "folds": tuple((name, value) for name, value in score["folds"])})
         for score in fields["held_out"]
     )
-    return ModelCard(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return ModelCard(**frozen)

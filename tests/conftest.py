@@ -1,0 +1,15 @@
+"""What all tests share: where the recordings are, and a last line that says how many tests had to do without."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder `data` of OTOSCOPE_DATA (default ../shared); skips where it is missing."""
+    folder = Path(os.environ.get("OTOSCOPE_DATA", "../shared")).resolve() / "data"
+    if not folder.is_dir():
+        pytest.skip("the recordings are not here (set OTOSCOPE_DATA)")
+    return folder

@@ -1,0 +1,18 @@
+"""Otoscope's frame: page settings, navigation and the clip in hand."""
+
+import streamlit as st
+
+from components.widgets.sidebar import sidebar
+
+st.set_page_config(page_title="Otoscope", page_icon=":material/hearing:", layout="wide")
+page = st.navigation(
+    {
+        "Listen": [st.Page("pages/explore.py", title="Explore", icon=":material/graphic_eq:", default=True)],
+        "Models": [
+            st.Page("pages/predict.py", title="Predict", icon=":material/label:"),
+            st.Page("pages/inside.py", title="Inside", icon=":material/neurology:"),
+        ],
+    }
+)
+sidebar()
+page.run()

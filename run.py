@@ -242,6 +242,8 @@ def main(argv: Sequence[str]) -> int:
             return app(rest)
         if name == "test":
             return test(rest)
+        if name == "bench":
+            return python(str(ROOT / "tests" / "bench" / "main.py"), *rest)
         return python("-m", "components.cli", name, *rest)
     except SetupError as error:
         print(f"\nOtoscope could not start: {error}", file=sys.stderr)

@@ -94,7 +94,7 @@ class Clip:
     def from_array(cls, name: str, y: npt.ArrayLike, sr: int, source: ClipSource | None = None) -> Clip:
         """Make a clip of samples in memory, shape (n_samples,)."""
         samples = np.ascontiguousarray(y, dtype=np.float32)
-        facts = source or ClipSource("generated", 1, sr, samples.size / sr)
+        facts = source or ClipSource("generated", 1, sr, samples.size / max(sr, 1))
         return cls(name, samples, sr, digest_of(samples, sr), facts)
 
     @property

@@ -6,7 +6,8 @@ All frames are centred (frame t is centred on sample t * hop_length, zeros beyon
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -173,3 +174,22 @@ def spectral_centroid(clip: Clip, params: FrameParams) -> Feature:
         magnitude = np.sqrt(power)
         parts.append((magnitude @ frequencies) / np.maximum(magnitude.sum(axis=1), np.finfo(np.float32).tiny))
     return _feature(clip, params, "spectral_centroid", np.concatenate(parts)[None], np.zeros(1), "", "Hz")
+
+
+def of_view(
+    make: Callable[[Clip, FrameParams], Feature], clip: Clip, t0: float, t1: float, params: FrameParams
+) -> Feature:
+    """`make` of the part of a clip from t0 to t1 [s]: the frames that the whole clip has there, with its times.
+
+    Reads one frame more on both sides, so that the frames at the edges are the same ones too.
+    """
+    hop = params.hop_length
+    margin = -(-params.n_fft // hop) * hop
+    start = max(0, int(t0 * clip.sr) // hop * hop - margin)
+    stop = min(clip.y.size, int(t1 * clip.sr) + margin)
+    if start == 0 and stop == clip.y.size:
+        return make(clip, params)
+    feature = make(Clip.from_array(clip.name, clip.read(start, stop), clip.sr, clip.source), params)
+    times = feature.times + start / clip.sr
+    inside = (times >= t0 - hop / clip.sr) & (times <= t1 + hop / clip.sr)
+    return replace(feature, values=feature.values[:, inside], times=times[inside])

@@ -1,0 +1,79 @@
+"""What a session keeps so that it need not be computed twice. Nothing here is shared between users.
+
+Keys name a clip by its digest, never by its samples: Streamlit samples large arrays when it hashes them, and two
+recordings that differ in one sample would share an answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import TypeVar
+
+import streamlit as st
+
+T = TypeVar("T")
+
+KEEP = {"recording": 3, "playback": 2, "prediction": 24, "activation": 8, "picture": 60}
+"""How many answers of each kind a session keeps, the least recently used going first."""
+
+
+class _Session:
+    """One user's private folder and answers."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="otoscope-"))
+        self.answers: dict[str, OrderedDict[Hashable, object]] = {kind: OrderedDict() for kind in KEEP}
+
+    def close(self) -> None:
+        self.answers.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=_Session.close)
+def _session() -> _Session:
+    return _Session()
+
+
+def session_folder() -> Path:
+    """The session's private folder (mode 0700): deleted with the session."""
+    return _session().folder
+
+
+def store_file(data: bytes | memoryview) -> Path:
+    """Keep bytes that the user brought under an unguessable name in the private folder."""
+    path = session_folder() / secrets.token_hex(16)
+    path.touch(mode=0o600)
+    path.write_bytes(data)
+    return path
+
+
+def has(kind: str, key: Hashable) -> bool:
+    """Whether the answer is there already."""
+    return key in _session().answers[kind]
+
+
+def remember(kind: str, key: Hashable, make: Callable[[], T]) -> T:
+    """The answer kept under `key`, made with `make` when it is not there.
+
+    Plain memory in place of st.cache_data: `make` may draw a progress bar, values are not copied, and a run that
+    the user interrupts leaves nothing behind.
+    """
+    answers = _session().answers[kind]
+    if key not in answers:
+        answers[key] = make()
+        while len(answers) > KEEP[kind]:
+            answers.popitem(last=False)
+    answers.move_to_end(key)
+    return answers[key]  # type: ignore[return-value]
+
+
+def forget_clip(path: Path) -> None:
+    """Delete a file that the user brought, and all that was computed in this session."""
+    path.unlink(missing_ok=True)
+    for answers in _session().answers.values():
+        answers.clear()

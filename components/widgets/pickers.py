@@ -1,0 +1,179 @@
+"""The choices on the pages: plain words, the term beside it, kept from page to page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from components.errors import OtoscopeError
+from components.features.picture import Scale
+from components.models import registry
+from components.types import Clip, FrameParams, ModelCard
+from components.units import format_hz
+from components.widgets.text import plain
+
+FAMILIES = {
+    "classical": "Classical (features and a classifier)",
+    "cnn": "CNN (looks at the spectrogram)",
+    "rnn": "RNN and LSTM (step by step, with a memory)",
+    "transformer": "Transformer (attention over all frames)",
+}
+SCALES: dict[Scale, str] = {
+    "mel": "mel (as we hear)",
+    "linear": "linear (equal Hz)",
+    "log": "log (equal octaves)",
+}
+N_FFT = (256, 512, 1024, 2048, 4096)
+COLOURS = {
+    "Magma": "black, purple, orange",
+    "Viridis": "blue, green, yellow",
+    "Cividis": "blue, yellow",
+    "Greys": "grey",
+}
+
+
+@dataclass(frozen=True)
+class PictureSettings:
+    """How Explore draws the spectrogram and the MFCC."""
+
+    params: FrameParams
+    scale: Scale
+    fmin: float
+    fmax: float
+    db_range: tuple[float, float]
+    colours: str
+
+
+def picture_settings(clip: Clip) -> PictureSettings:
+    """The settings of the spectrogram, in one row and a drawer."""
+    nyquist = clip.sr / 2
+    left, middle, right = st.columns([2, 2, 1.2], vertical_alignment="bottom")
+    scale = left.segmented_control(
+        "Frequency axis",
+        list(SCALES),
+        format_func=SCALES.__getitem__,
+        default="mel",
+        required=True,
+        key="scale",
+        persist_state="session",
+        help="Mel gives the low frequencies, where speech lives, more room. Log gives each octave the same height.",
+    )
+    n_fft = middle.select_slider(
+        "Frame length (n_fft)",
+        N_FFT,
+        value=1024,
+        format_func=lambda n: f"{n} = {1000 * n / clip.sr:.0f} ms",
+        key="n_fft",
+        persist_state="session",
+        help="Long frames separate close frequencies, short frames close moments. One cannot have both.",
+    )
+    with right.popover("More settings", icon=":material/tune:", width="stretch"):
+        part = st.select_slider(
+            "Step between frames (hop_length)",
+            (2, 4, 8),
+            value=4,
+            format_func=lambda p: f"{n_fft // p} samples = {1000 * n_fft / p / clip.sr:.1f} ms",
+            key="hop_part",
+            persist_state="session",
+            help="As a part of the frame: 1/2, 1/4 or 1/8 of it. Very long or short views use a step that fits them.",
+        )
+        top = st.select_slider(
+            "Highest frequency",
+            [share * nyquist for share in (0.125, 0.25, 0.5, 1.0)],
+            value=nyquist,
+            format_func=format_hz,
+            key=f"fmax_{clip.sr}",
+            persist_state="session",
+            help=f"This clip holds frequencies up to half its sampling rate, {format_hz(nyquist)}.",
+        )
+        low, high = st.slider(
+            "Levels shown (dB)",
+            -120,
+            0,
+            (-90, 0),
+            5,
+            key="db_range",
+            persist_state="session",
+            help="0 dB is the loudest sine that the recording can hold. Raise the lower end to hide noise.",
+        )
+        colours = st.selectbox(
+            "Colours",
+            list(COLOURS),
+            format_func=lambda name: f"{name} ({COLOURS[name]})",
+            key="colours",
+            persist_state="session",
+            help="All of them can be read with any kind of colour vision.",
+        )
+        n_mfcc = st.slider(
+            "MFCC coefficients", 8, 30, 13, key="n_mfcc", persist_state="session", help="13 is usual for speech."
+        )
+    params = FrameParams(n_fft=n_fft, hop_length=n_fft // part, n_mels=64, n_mfcc=n_mfcc)
+    return PictureSettings(
+        params=params,
+        scale=scale,
+        fmin=0.0 if scale != "log" else 20.0,
+        fmax=float(top),
+        db_range=(float(low), float(max(high, low + 5))),
+        colours=colours,
+    )
+
+
+def model() -> ModelCard:
+    """Family and model, in two steps; the choice is the same on every page."""
+    cards = registry.cards()
+    families = [family for family in FAMILIES if any(card.family == family for card in cards)]
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    family = left.segmented_control(
+        "Family",
+        families,
+        format_func=FAMILIES.__getitem__,
+        default="rnn",
+        required=True,
+        key="family",
+        persist_state="session",
+        help="Four ways to build a model that listens. The same clip through each shows how they differ.",
+    )
+    of_family = {card.id: card for card in cards if card.family == family}
+    chosen = right.selectbox(
+        "Model",
+        list(of_family),
+        format_func=lambda i: of_family[i].title,
+        key=f"model_{family}",
+        persist_state="session",
+        help="Its card, below, says what it was trained on and how often it is wrong.",
+    )
+    return of_family[chosen]
+
+
+def threshold(card: ModelCard) -> float:
+    """The lowest score that counts as an event."""
+    value: float = st.slider(
+        "Threshold",
+        0.05,
+        0.95,
+        0.5,
+        0.05,
+        key=f"threshold_{card.id}",
+        persist_state="session",
+        help="An event is a stretch in which a label's score stays at or above this. Lower it to find more, and "
+        "more that is wrong; raise it for fewer and surer ones.",
+    )
+    return value
+
+
+def layer(card: ModelCard, usable: tuple[str, ...]) -> str:
+    """Which layer Inside shows."""
+    chosen: str = st.selectbox(
+        "Layer",
+        usable,
+        key=f"layer_{card.id}",
+        persist_state="session",
+        help="Where in the model to look: from what it is given to what it decides by.",
+    )
+    return chosen
+
+
+def say(error: OtoscopeError) -> None:
+    """Show an error that the user can do something about."""
+    st.error(plain(str(error)), icon=":material/error:")

@@ -1,0 +1,26 @@
+"""Inside: what a model holds while it listens."""
+
+import streamlit as st
+
+from components.widgets import insides, listening, panes, pickers, sidebar
+
+st.title("Inside")
+st.caption(
+    "Follow a model's hidden states on the same clock as the sound: what it keeps, when it changes its mind."
+)
+
+decoded = sidebar.in_hand()
+clip = decoded.clip
+now = panes.player(decoded)
+
+card = pickers.model()
+prediction = listening.listen(clip, card)
+panes.spectrogram(clip, now, pickers.default_picture(clip), height=180)
+listening.predictions(clip, now, prediction)
+
+part = insides.stretch(clip, now)
+layer = insides.layer(card)
+activation = insides.inspect(clip, part, card, (layer,))[layer]
+insides.hidden_states(clip, now, activation)
+insides.trajectory(clip, now, activation, prediction)
+insides.step(clip, now, part, card)

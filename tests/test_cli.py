@@ -1,0 +1,114 @@
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from components import cli
+from components.models import registry
+from components.types import ModelCard
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "a.wav"
+    sf.write(path, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
+    return path
+
+
+def test_models_as_json_are_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [card["id"] for card in listed] == [card.id for card in registry.cards()]
+    for card in listed:
+        assert set(card) == {field.name for field in fields(ModelCard)}
+
+
+def test_models_as_text_name_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models"]) == 0
+    text = capsys.readouterr().out
+    for card in registry.cards():
+        assert card.id in text and card.title in text
+
+
+def test_analyse_writes_and_says_where(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert cli.main(["analyse", str(recording), "--model", "silero-vad", "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "1 of 1 recordings" in said.out and str(out) in said.out
+    assert (out / "predictions.csv").is_file()
+
+
+def test_a_failed_file_gives_exit_status_1(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b.wav").write_bytes(b"")
+    words = ["analyse", str(recording), str(tmp_path / "b.wav"), "--model", "silero-vad"]
+    assert cli.main([*words, "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert "1 of 2 could not be analysed" in said.err
+    assert "1 of 2 recordings" in said.out
+
+
+def test_an_unknown_model_is_one_sentence(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["analyse", str(recording), "--model", "silerovad", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "There is no model 'silerovad'. Did you mean silero-vad?\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["listen"],
+        ["analyse", "a.wav"],
+        ["analyse", "--model", "silero-vad", "--out", "x"],
+        ["analyse", "a.wav", "--model", "silero-vad", "--out", "x", "--loud"],
+        ["analyse", "a.wav", "--model", "silero-vad", "--out", "x", "--threshold", "high"],
+        ["models", "--yaml"],
+        ["train", "nothing"],
+    ],
+)
+def test_words_not_understood_give_exit_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_train_and_bench_get_their_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, list[str]]] = []
+
+    def module(name: str) -> SimpleNamespace:
+        return SimpleNamespace(main=lambda argv: heard.append((name, argv)) or 0)
+
+    monkeypatch.setattr(cli, "_recipes", lambda: ["digits"])
+    monkeypatch.setattr(cli.importlib, "import_module", module)
+    assert cli.main(["train", "digits", "--model", "digits-cnn", "--quick"]) == 0
+    assert cli.main(["bench", "--quick"]) == 0
+    assert heard == [
+        ("components.training.recipes.digits", ["--model", "digits-cnn", "--quick"]),
+        ("components.bench", ["--quick"]),
+    ]
+
+
+def test_as_a_program_it_is_quiet_and_shows_no_traceback(recording: Path, tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "components.cli", *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    done = run("analyse", str(recording), "--model", "silero-vad", "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stderr) == (0, "")
+    empty = run("analyse", str(tmp_path / "out"), "--model", "silero-vad", "--out", str(tmp_path / "out"))
+    assert empty.returncode == 1
+    assert empty.stderr == "No sound or video was found in the folder out: name another.\n"

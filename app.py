@@ -4,7 +4,8 @@ import streamlit as st
 
 from components.widgets.sidebar import sidebar
 
-st.set_page_config(page_title="Otoscope", page_icon=":material/hearing:", layout="wide")
+# A picture of our own: Streamlit fetches its material icons for the tab from the internet.
+st.set_page_config(page_title="Otoscope", page_icon="components/widgets/icon.png", layout="wide")
 page = st.navigation(
     {
         "Listen": [st.Page("pages/explore.py", title="Explore", icon=":material/graphic_eq:", default=True)],

@@ -11,11 +11,11 @@ st.caption(
 
 decoded = sidebar.in_hand()
 clip = decoded.clip
-now = panes.player(decoded)
+now = panes.player(decoded, report_time=True)
 
 card = pickers.model()
 prediction = listening.listen(clip, card)
-panes.spectrogram(clip, now, pickers.default_picture(clip), height=180)
+panes.spectrogram(clip, now, pickers.default_picture(clip), height=180, name_step=False)
 listening.predictions(clip, now, prediction)
 
 part = insides.stretch(clip, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.types import FloatArray, Prediction, Segment
+from components.types import FloatArray, Prediction, Segment, Times
 
 NONE = "none"
 """The class for "nothing of what I know": never a clip's label, never an event."""
@@ -63,3 +63,19 @@ def find_events(prediction: Prediction, threshold: float, min_duration_s: float 
             if end - start >= min_duration_s:
                 events.append(Segment(start, end, label, float(scores[first:stop, k].mean())))
     return tuple(sorted(events, key=lambda e: (e.start, e.label)))
+
+
+def labels_at(prediction: Prediction, times: Times) -> list[str]:
+    """The best label at each of `times` [s]: of the frame whose centre is nearest.
+
+    Where each class is scored for itself (sigmoid), a frame in which none reaches 0.5 is "none".
+    """
+    if not prediction.times.size:
+        return [NONE] * len(times)
+    right = np.clip(np.searchsorted(prediction.times, times), 1, max(1, prediction.times.size - 1))
+    right = np.minimum(right, prediction.times.size - 1)
+    left = np.maximum(right - 1, 0)
+    nearer_left = np.abs(times - prediction.times[left]) <= np.abs(times - prediction.times[right])
+    scores = prediction.scores[np.where(nearer_left, left, right)]
+    sure = scores.max(axis=1) >= (0.5 if prediction.activation == "sigmoid" else -np.inf)
+    return [prediction.labels[k] if s else NONE for k, s in zip(scores.argmax(axis=1), sure, strict=True)]

@@ -57,8 +57,7 @@ def _card_text(card: ModelCard) -> str:
         "**Mind that**",
     ]
     folds = [
-        f"{score.metric}: " + ", ".join(f"{name} {value:.0%}" for name, value in score.folds)
-        for score in card.held_out
+        f"{score.metric}: " + ", ".join(f"{name} {value:.0%}" for name, value in score.folds) for score in card.held_out
     ]
     lines = [*facts, *(f"- {caveat}" for caveat in card.caveats)]
     if folds:
@@ -110,9 +109,7 @@ def predictions(
     )
     view = panes.view_of(clip, now)
     clock = panes.clock_of(clip)
-    as_strips = len(prediction.labels) > 1 and st.toggle(
-        "All labels, as strips", key="strips", persist_state="session"
-    )
+    as_strips = len(prediction.labels) > 1 and st.toggle("All labels, as strips", key="strips", persist_state="session")
     if as_strips:
         figure = score_plots.class_band(prediction, clock=clock, view=view)
     else:
@@ -177,7 +174,7 @@ def downloads(
         return tables.table(tables.PREDICTION_COLUMNS, lines)
 
     def provenance_json() -> str:
-        return json.dumps(clip_provenance(decoded, card, {"threshold": least}), indent=2, ensure_ascii=False)
+        return json.dumps(clip_provenance(decoded, card.id, {"threshold": least}), indent=2, ensure_ascii=False)
 
     with st.container(horizontal=True):
         for label, make, name, mime in (

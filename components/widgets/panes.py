@@ -10,7 +10,7 @@ import streamlit as st
 from components.audio.decode import Decoded
 from components.features import spectral
 from components.features.envelope import envelope
-from components.features.picture import picture
+from components.features.picture import mfcc_picture, picture
 from components.plots import time as time_plots
 from components.plots import timefreq
 from components.plots.theme import View, alt_text
@@ -21,7 +21,7 @@ from components.widgets.pickers import PictureSettings
 from components.widgets.text import plain
 from components.widgets.transport import TransportState, transport
 
-LONGEST_FEATURE_S = 600.0
+LONGEST_FRAMES_S = 600.0
 """Features that are drawn from true frames are computed for at most this long a view."""
 
 CONFIG = {
@@ -42,8 +42,11 @@ def whole(clip: Clip) -> View:
     return (0.0, clip.duration)
 
 
-def player(decoded: Decoded) -> TransportState:
-    """The page's one player: name and facts of the clip, the transport, what is visible."""
+def player(decoded: Decoded, *, report_time: bool = False) -> TransportState:
+    """The page's one player: name and facts of the clip, the transport, what is visible.
+
+    With `report_time` a pause reruns the page, so that it can show the moment under the playhead.
+    """
     clip = decoded.clip
     sound = sidebar.playback_in_hand(decoded)
     clock = clock_of(clip)
@@ -57,6 +60,7 @@ def player(decoded: Decoded) -> TransportState:
             duration=clip.duration,
             view=state.view_of(clock),
             seek=state.wish(),
+            report_time=report_time,
         )
     state.set_view(clock, now.view)
     for note in sound.notes:
@@ -92,7 +96,9 @@ def waveform(clip: Clip, now: TransportState, height: int = 150) -> None:
     chart("waveform", time_plots.waveform(outline, clock=clock_of(clip), view=view, height=height))
 
 
-def spectrogram(clip: Clip, now: TransportState, settings: PictureSettings, height: int = 280) -> None:
+def spectrogram(
+    clip: Clip, now: TransportState, settings: PictureSettings, *, height: int = 280, name_step: bool = True
+) -> None:
     """Which frequencies, when."""
     heading(
         "Spectrogram",
@@ -105,9 +111,7 @@ def spectrogram(clip: Clip, now: TransportState, settings: PictureSettings, heig
     cells = cached.remember(
         "picture",
         key,
-        lambda: picture(
-            clip, *view, settings.params, scale=settings.scale, fmin=settings.fmin, fmax=settings.fmax
-        ),
+        lambda: picture(clip, *view, settings.params, scale=settings.scale, fmin=settings.fmin, fmax=settings.fmax),
     )
     figure = timefreq.spectrogram(
         cells,
@@ -119,24 +123,11 @@ def spectrogram(clip: Clip, now: TransportState, settings: PictureSettings, heig
     )
     chart("spectrogram", figure)
     used, asked = cells.params.hop_length, settings.params.hop_length
-    if used != asked:
+    if name_step and used != asked:
         st.caption(
             f"For a view of this length a frame is drawn every {1000 * used / clip.sr:.1f} ms "
             f"(the setting is {1000 * asked / clip.sr:.1f} ms); zoom to change that."
         )
-
-
-def _feature(
-    clip: Clip, view: View, params: FrameParams, make: Callable[[Clip, FrameParams], Feature]
-) -> Feature | None:
-    """A feature of the whole clip, or of the visible part of a long one; None when that is too long."""
-    if clip.duration <= LONGEST_FEATURE_S:
-        view = whole(clip)
-    elif view[1] - view[0] > LONGEST_FEATURE_S:
-        st.info(f"This picture shows up to {format_time(LONGEST_FEATURE_S)} min at a time. Zoom in to see it.")
-        return None
-    key = (make.__name__, clip.digest, view, params)
-    return cached.remember("picture", key, lambda: spectral.of_view(make, clip, *view, params))
 
 
 def mfcc(clip: Clip, now: TransportState, settings: PictureSettings) -> None:
@@ -159,15 +150,21 @@ def mfcc(clip: Clip, now: TransportState, settings: PictureSettings) -> None:
         help="The coefficients, how they change (delta), or how that change changes (delta delta).",
     )
     show_c0 = right.toggle("Show c0 (loudness; dwarfs the others)", key="mfcc_c0", persist_state="session")
-    feature = _feature(clip, view_of(clip, now), settings.params, spectral.mfcc)
-    if feature is None:
-        return
-    if shown != "values":
-        feature = spectral.delta(feature, order=orders.index(shown))
-    chart("mfcc", timefreq.mfcc(feature, clock=clock_of(clip), view=view_of(clip, now), show_c0=show_c0))
+    view = view_of(clip, now)
+    if shown == "values":
+        key = ("mfcc", clip.digest, view, settings.params)
+        feature = cached.remember("picture", key, lambda: mfcc_picture(clip, *view, settings.params))
+    else:
+        frames = _frames(clip, view, settings.params, spectral.mfcc)
+        if frames is None:
+            return
+        feature = spectral.delta(frames, order=orders.index(shown))
+    chart("mfcc", timefreq.mfcc(feature, clock=clock_of(clip), view=view, show_c0=show_c0))
 
 
-CURVES: dict[str, tuple[Callable[[Clip, FrameParams], Feature], str]] = {
+FeatureMaker = Callable[[Clip, FrameParams], Feature]
+
+CURVES: dict[str, tuple[FeatureMaker, str]] = {
     "rms": (spectral.rms, "Loudness (RMS): the size of the samples in each frame."),
     "spectral_centroid": (spectral.spectral_centroid, "Brightness (spectral centroid): the spectrum's centre."),
     "zero_crossing_rate": (spectral.zero_crossing_rate, "Zero crossings: many in hisses (s, f), few in vowels."),
@@ -188,6 +185,17 @@ def curves(clip: Clip, now: TransportState, settings: PictureSettings) -> None:
     for name in chosen:
         make, meaning = CURVES[name]
         st.caption(meaning)
-        feature = _feature(clip, view_of(clip, now), settings.params, make)
+        feature = _frames(clip, view_of(clip, now), settings.params, make)
         if feature is not None:
             chart(name, time_plots.curve(feature, clock=clock_of(clip), view=view_of(clip, now)))
+
+
+def _frames(clip: Clip, view: View, params: FrameParams, make: FeatureMaker) -> Feature | None:
+    """A feature's true frames: of the whole clip, or of the visible part of a long one; None when that is too long."""
+    if clip.duration <= LONGEST_FRAMES_S:
+        view = whole(clip)
+    elif view[1] - view[0] > LONGEST_FRAMES_S:
+        st.info(f"This picture shows up to {format_time(LONGEST_FRAMES_S)} min at a time. Zoom in to see it.")
+        return None
+    key = (make.__name__, clip.digest, view, params)
+    return cached.remember("picture", key, lambda: spectral.of_view(make, clip, *view, params))

@@ -6,23 +6,21 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from components.errors import OtoscopeError
 from components.features.picture import Scale
 from components.models import registry
 from components.types import Clip, FrameParams, ModelCard
 from components.units import format_hz
-from components.widgets.text import plain
 
 FAMILIES = {
-    "classical": "Classical (features and a classifier)",
-    "cnn": "CNN (looks at the spectrogram)",
-    "rnn": "RNN and LSTM (step by step, with a memory)",
-    "transformer": "Transformer (attention over all frames)",
+    "classical": "Classical",
+    "cnn": "CNN",
+    "rnn": "RNN and LSTM",
+    "transformer": "Transformer",
 }
 SCALES: dict[Scale, str] = {
-    "mel": "mel (as we hear)",
-    "linear": "linear (equal Hz)",
-    "log": "log (equal octaves)",
+    "mel": "mel",
+    "linear": "linear",
+    "log": "log",
 }
 N_FFT = (256, 512, 1024, 2048, 4096)
 COLOURS = {
@@ -48,7 +46,7 @@ class PictureSettings:
 def picture_settings(clip: Clip) -> PictureSettings:
     """The settings of the spectrogram, in one row and a drawer."""
     nyquist = clip.sr / 2
-    left, middle, right = st.columns([2, 2, 1.2], vertical_alignment="bottom")
+    left, middle, right = st.columns([1.6, 2.4, 1.2], vertical_alignment="bottom")
     scale = left.segmented_control(
         "Frequency axis",
         list(SCALES),
@@ -57,7 +55,8 @@ def picture_settings(clip: Clip) -> PictureSettings:
         required=True,
         key="scale",
         persist_state="session",
-        help="Mel gives the low frequencies, where speech lives, more room. Log gives each octave the same height.",
+        help="Mel spaces frequencies roughly as we hear them, with more room for low ones. Linear gives each Hz the "
+        "same height, log each octave.",
     )
     n_fft = middle.select_slider(
         "Frame length (n_fft)",
@@ -119,6 +118,11 @@ def picture_settings(clip: Clip) -> PictureSettings:
     )
 
 
+def default_picture(clip: Clip) -> PictureSettings:
+    """The spectrogram of pages on which it is only there for orientation."""
+    return PictureSettings(FrameParams(), "mel", 0.0, clip.sr / 2, (-90.0, 0.0), "Magma")
+
+
 def model() -> ModelCard:
     """Family and model, in two steps; the choice is the same on every page."""
     cards = registry.cards()
@@ -132,7 +136,9 @@ def model() -> ModelCard:
         required=True,
         key="family",
         persist_state="session",
-        help="Four ways to build a model that listens. The same clip through each shows how they differ.",
+        help="Four ways to build a model that listens. Classical: measured features and a statistical classifier. CNN: "
+        "learned filters that slide over the spectrogram. RNN and LSTM: step by step, with a memory. Transformer: each "
+        "moment looks at all others (attention).",
     )
     of_family = {card.id: card for card in cards if card.family == family}
     chosen = right.selectbox(
@@ -160,20 +166,3 @@ def threshold(card: ModelCard) -> float:
         "more that is wrong; raise it for fewer and surer ones.",
     )
     return value
-
-
-def layer(card: ModelCard, usable: tuple[str, ...]) -> str:
-    """Which layer Inside shows."""
-    chosen: str = st.selectbox(
-        "Layer",
-        usable,
-        key=f"layer_{card.id}",
-        persist_state="session",
-        help="Where in the model to look: from what it is given to what it decides by.",
-    )
-    return chosen
-
-
-def say(error: OtoscopeError) -> None:
-    """Show an error that the user can do something about."""
-    st.error(plain(str(error)), icon=":material/error:")

@@ -8,8 +8,9 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from components.audio.decode import Decoded, decode, display_name
-from components.audio.playback import Playback, playback
+from components.audio.decode import Decoded, decode
+from components.audio.playback import Playback, playback, playback_of_clip
+from components.audio.readers import display_name
 from components.audio.samples import SAMPLES
 from components.audio.synth import GENERATED, generated
 from components.errors import OtoscopeError
@@ -104,8 +105,14 @@ def in_hand() -> Decoded:
 def playback_in_hand(decoded: Decoded) -> Playback:
     """What the browser plays for the clip in hand."""
     key = str(state.widget_value(CHOICE))
-    with st.spinner("Preparing the sound for the browser"):
-        return cached.remember("playback", key, lambda: playback(_source(key), decoded.clip))
+    if key.startswith("made:"):
+        return cached.remember("playback", key, lambda: playback_of_clip(decoded.clip))
+    with progress("Preparing the sound for the browser") as report:
+        return cached.remember(
+            "playback",
+            key,
+            lambda: playback(_source(key), decoded.clip, folder=cached.session_folder(), on_progress=report),
+        )
 
 
 def facts(decoded: Decoded) -> str:
@@ -128,5 +135,6 @@ def _open(key: str, title: str, report: Callable[[float], None]) -> Decoded:
 def _source(key: str) -> Path:
     kind, _, name = key.partition(":")
     if kind == "sample":
-        return next(sample.path for sample in SAMPLES if sample.id == name)
+        path: Path = next(sample.path for sample in SAMPLES if sample.id == name)
+        return path
     return Path(next(clip["path"] for clip in state.held_clips() if clip["key"] == key))

@@ -71,13 +71,25 @@ def set_view(clock: str, view: tuple[float, float] | None) -> None:
     _set("view", {"clock": clock, "range": list(view)} if view else None)
 
 
-def wish() -> dict[str, Any] | None:
-    """The moment that the user asked to hear last: token, t0, t1 [s]."""
-    kept: dict[str, Any] | None = _get("wish", None)
+def wish() -> tuple[str, float, float | None] | None:
+    """The moment that the user asked to hear last: token, start, end [s]."""
+    kept: tuple[str, float, float | None] | None = _get("wish", None)
     return kept
 
 
-def wish_to_hear(t0: float, t1: float | None = None) -> None:
+def wish_to_hear(start: float, end: float | None = None) -> None:
     """Callback: ask the player for a moment. It acts once for each new token."""
-    token = (wish() or {"token": 0})["token"] + 1
-    _set("wish", {"token": token, "t0": t0, "t1": t1})
+    count = _get("wishes", 0) + 1
+    _set("wishes", count)
+    _set("wish", (str(count), start, end))
+
+
+def step_time() -> float | None:
+    """The playhead's time [s] that last chose the step shown on Inside."""
+    kept: float | None = _get("step_time", None)
+    return kept
+
+
+def set_step_time(time: float) -> None:
+    """Keep the playhead's time that chose the step."""
+    _set("step_time", time)

@@ -104,10 +104,10 @@ def make_recording(path: Path, minutes: float, codec: str, sr: int = 44100) -> N
     """Write a stereo file of `minutes` with PyAV, a minute at a time."""
     import av
 
-    minute = busy_sound(1, sr)
+    minute = busy_sound(min(1, minutes), sr)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=sr, layout="stereo")
-        for _ in range(round(minutes)):
+        for _ in range(max(1, round(minutes))):
             for block in np.array_split(minute, 60):
                 stereo = np.clip(np.stack([block, 0.8 * block]), -1, 1).astype(np.float32)
                 frame = av.AudioFrame.from_ndarray(stereo, format="fltp", layout="stereo")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.models.events import clip_label, clip_scores, find_events
+from components.models.events import clip_label, clip_scores, find_events, labels_at
 from components.types import Prediction
 
 
@@ -54,3 +54,9 @@ def test_no_frames_no_events():
     empty = prediction(np.zeros((0, 3)))
     assert find_events(empty, 0.5) == ()
     assert clip_label(empty)[1] == 0
+
+
+def test_labels_at_other_times_are_those_of_the_nearest_frame():
+    assert labels_at(PAUSES, np.array([-1, 0.04, 0.06, 0.14, 0.39, 9])) == ["none", "none", "a", "a", "b", "none"]
+    single = prediction([[0.9], [0.2]], labels=("speech",), activation="sigmoid")
+    assert labels_at(single, np.array([0.0, 0.1])) == ["speech", "none"]

@@ -1,0 +1,176 @@
+"""What all figures share: margins that line up, the clock in `meta`, ticks, colours, alternative texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import get_colorscale, hex_to_rgb
+
+MARGIN_LEFT, MARGIN_RIGHT = 72, 84
+"""Fixed, on every figure with a time axis, so that a moment is at the same place in all; the right one holds the
+colour bar."""
+MARGIN_TOP, MARGIN_TOP_LEGEND, MARGIN_BOTTOM = 10, 36, 44
+FONT_SIZE = 12
+
+LINE = "#3A87BF"
+"""Readable on white and on black."""
+SIGNED = "RdBu_r"
+"""Blue below zero, red above."""
+LEVEL = "Magma"
+SHARE = "Cividis"
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C8C8C", "#B8A800")
+"""Okabe and Ito's colours for any kind of colour vision; black made grey and yellow darker, to be seen on both
+themes."""
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+View = tuple[float, float]
+
+
+def colour_scale(name: str) -> list[list[Any]]:
+    """A named colour scale of plotly's as [position, "rgb(...)"].
+
+    Not as #rrggbb: Streamlit takes #000001 to #000036 for placeholders of its theme, and Magma begins with #000004.
+    """
+    return [
+        [position, colour if colour.startswith("rgb") else f"rgb{hex_to_rgb(colour)}"]
+        for position, colour in get_colorscale(name)
+    ]
+
+
+LONG_S = 120.0
+
+
+def class_style(index: int) -> dict[str, Any]:
+    """Colour and dash of the class at `index`: eight colours, then the same ones dashed."""
+    n = len(OKABE_ITO)
+    return {"color": OKABE_ITO[index % n], "dash": DASHES[index // n % len(DASHES)]}
+
+
+def minutes(seconds: float) -> str:
+    """Ticks of long recordings: 2:30, 1:02:30, with a decimal only where there is one."""
+    whole, tenths = divmod(round(seconds * 10), 10)
+    minute, second = divmod(whole, 60)
+    hour, minute = divmod(minute, 60)
+    tail = f"{second:02d}" + (f".{tenths}" if tenths else "")
+    return f"{hour}:{minute:02d}:{tail}" if hour else f"{minute}:{tail}"
+
+
+def time_ticks(view: View, count: int = 8) -> list[float]:
+    """Round times in the view, in steps of 1, 2, 5, 10, 15, 30 s, 1, 2, 5 ... min, about `count` at most."""
+    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000, 36000)
+    step = next((s for s in steps if (view[1] - view[0]) / s <= count), 86400)
+    return [float(t) for t in np.arange(np.ceil(view[0] / step), np.floor(view[1] / step) + 1) * step]
+
+
+def time_axis(view: View) -> dict[str, Any]:
+    """The x axis of every figure on the clock: seconds, or min:s where the view ends beyond 2 minutes."""
+    axis: dict[str, Any] = {
+        "range": list(view),
+        "automargin": False,
+        "zeroline": False,
+        "showgrid": False,
+        "title": {"text": "Time (s)", "standoff": 10, "font": {"size": FONT_SIZE}},
+        "tickfont": {"size": FONT_SIZE},
+        "hoverformat": ".3f",
+    }
+    # Where the view is narrow, clock time with one decimal would repeat itself: then seconds it is.
+    if view[1] > LONG_S and view[1] - view[0] >= 1:
+        ticks = time_ticks(view)
+        axis |= {"tickvals": ticks, "ticktext": [minutes(t) for t in ticks]}
+        axis["title"]["text"] = "Time (min:s)"
+    return axis
+
+
+def value_axis(title: str, **more: Any) -> dict[str, Any]:
+    """The y axis: a title with its unit, never zoomed, so that a drag means time alone."""
+    return {
+        "title": {"text": title, "standoff": 6, "font": {"size": FONT_SIZE}},
+        "fixedrange": True,
+        "automargin": False,
+        "zeroline": False,
+        "tickfont": {"size": FONT_SIZE},
+        **more,
+    }
+
+
+def colour_bar(title: str, **more: Any) -> dict[str, Any]:
+    """A colour bar inside the right margin."""
+    return {
+        "title": {"text": title, "side": "top", "font": {"size": FONT_SIZE}},
+        "thickness": 12,
+        "x": 1.0,
+        "xpad": 8,
+        "ypad": 0,
+        "len": 1.0,
+        "tickfont": {"size": FONT_SIZE - 1},
+        **more,
+    }
+
+
+def time_figure(
+    traces: Sequence[Any],
+    *,
+    clock: str,
+    view: View,
+    yaxis: dict[str, Any],
+    alt: str,
+    height: int,
+    legend: bool = False,
+    **meta: Any,
+) -> go.Figure:
+    """A figure on the clock: the transport finds it by `layout.meta.time_axis`."""
+    return go.Figure(
+        list(traces),
+        layout={
+            "meta": {"time_axis": clock, "alt": alt, **meta},
+            "height": height,
+            "margin": {
+                "l": MARGIN_LEFT,
+                "r": MARGIN_RIGHT,
+                "t": MARGIN_TOP_LEGEND if legend else MARGIN_TOP,
+                "b": MARGIN_BOTTOM,
+                "autoexpand": False,
+            },
+            "xaxis": time_axis(view),
+            "yaxis": yaxis,
+            "dragmode": "zoom",
+            "hovermode": "closest",
+            "uirevision": clock,
+            "showlegend": legend,
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+        },
+    )
+
+
+def alt_text(figure: go.Figure) -> str:
+    """One sentence that says what the figure shows, for `st.plotly_chart(alt=...)`."""
+    return cast("str", figure.layout.meta["alt"])
+
+
+def spoken_view(view: View) -> str:
+    """The visible range in words: "from 0:02 to 0:03.5"."""
+    return f"from {minutes(view[0])} to {minutes(view[1])}"
+
+
+def signed_limit(values: Any) -> float:
+    """Largest magnitude, at least a tiny number, so that zero is in the middle of the colours."""
+    return max(float(np.max(np.abs(values), initial=0.0)), 1e-6)
+
+
+def in_view(times: Any, view: View, half: float) -> slice:
+    """The frames whose stretch of `half` seconds to both sides touches the view; at least one."""
+    first = int(np.searchsorted(times, view[0] - half, "right"))
+    stop = int(np.searchsorted(times, view[1] + half, "left"))
+    first = min(max(0, first), max(0, len(times) - 1))
+    return slice(first, max(first + 1, stop))
+
+
+def frame_step(times: Any, otherwise: float = 1.0) -> float:
+    """Time from frame to frame [s]."""
+    return float((times[-1] - times[0]) / (len(times) - 1)) if len(times) > 1 else otherwise

@@ -7,7 +7,7 @@ import pytest
 import soundfile as sf
 
 from components import analyse
-from components.analyse import Summary, analyse_clip, analyse_files, find_recordings
+from components.analyse import Summary, analyse_clip, analyse_files, clip_provenance, find_recordings
 from components.audio.decode import decode
 from components.errors import ModelError, ParameterError
 from components.models import registry
@@ -56,6 +56,17 @@ def test_a_folder_without_sound_is_a_sentence(tmp_path: Path) -> None:
         run([tmp_path], tmp_path / "out")
 
 
+def test_a_folder_that_cannot_be_opened_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passing it over would lose recordings without a word."""
+
+    def refused(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(ParameterError, match=r"The folder .* cannot be opened.*\.$"):
+        run([tmp_path], tmp_path / "out")
+
+
 def test_the_tables_hold_the_numbers_of_the_model(tmp_path: Path) -> None:
     path = buzz(tmp_path / "in" / "a.wav", 1.0)
     summary = run([path.parent], tmp_path / "out")
@@ -88,7 +99,7 @@ def test_events_follow_the_threshold(tmp_path: Path) -> None:
     )
     assert rows(tmp_path / "high" / "events.csv") == []
     record = json.loads((tmp_path / "high" / "provenance.json").read_text("utf-8"))
-    assert record["parameters"] == {"all_labels": False, "threshold": 1.1}
+    assert record["parameters"] == {"all_labels": False, "threshold": 1.1, "shortest_event_s": 0.05}
 
 
 def test_a_bad_file_costs_only_its_own_line(tmp_path: Path) -> None:
@@ -139,7 +150,7 @@ def test_after_an_interruption_the_finished_recordings_are_kept(
 
 
 def test_half_written_lines_are_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(prediction: object, threshold: float) -> None:
+    def stopped(prediction: object, threshold: float, shortest: float) -> None:
         raise KeyboardInterrupt  # after predictions.csv got its lines, before clips.csv did
 
     monkeypatch.setattr(analyse, "find_events", stopped)
@@ -156,9 +167,7 @@ def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
     assert sorted(p.name for p in out.iterdir()) == sorted((*analyse.OUTPUTS, "mine.txt"))
 
 
-def test_nothing_is_left_or_replaced_when_the_work_breaks_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_left_or_replaced_when_the_work_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     path = buzz(tmp_path / "a.wav")
     run([path], out)
@@ -184,3 +193,18 @@ def test_an_unknown_model_is_said_before_anything_is_written(tmp_path: Path) -> 
     with pytest.raises(ModelError, match="no model"):
         analyse_files([buzz(tmp_path / "a.wav")], "nothing", tmp_path / "out", show_progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_page_and_the_command_line_write_down_the_same(tmp_path: Path) -> None:
+    path = buzz(tmp_path / "a.wav")
+    run([path], tmp_path / "out")
+    of_files = json.loads((tmp_path / "out" / "provenance.json").read_text("utf-8"))
+    of_page = clip_provenance(decode(path, name="a.wav"), MODEL, of_files["parameters"])
+    assert len(of_files["files"][0].pop("sha256")) == 64
+    assert of_page["files"][0].pop("sha256") is None
+    changing = ("started_utc", "finished_utc")
+    assert {k: v for k, v in of_page.items() if k not in changing} == {
+        k: v for k, v in of_files.items() if k not in changing
+    }
+    assert of_page["model"]["weights_sha256"] == registry.weights_digest(MODEL)
+    assert of_page["files"][0]["resampling"] == ["8000 Hz -> 16000 Hz (soxr HQ)"]

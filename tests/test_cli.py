@@ -38,9 +38,7 @@ def test_models_as_text_name_each(capsys: pytest.CaptureFixture[str]) -> None:
         assert card.id in text and card.title in text
 
 
-def test_analyse_writes_and_says_where(
-    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_analyse_writes_and_says_where(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert cli.main(["analyse", str(recording), "--model", "silero-vad", "--out", str(out)]) == 0
     said = capsys.readouterr()
@@ -48,9 +46,7 @@ def test_analyse_writes_and_says_where(
     assert (out / "predictions.csv").is_file()
 
 
-def test_a_failed_file_gives_exit_status_1(
-    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_file_gives_exit_status_1(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "b.wav").write_bytes(b"")
     words = ["analyse", str(recording), str(tmp_path / "b.wav"), "--model", "silero-vad"]
     assert cli.main([*words, "--out", str(tmp_path / "out")]) == 1
@@ -59,9 +55,7 @@ def test_a_failed_file_gives_exit_status_1(
     assert "1 of 2 recordings" in said.out
 
 
-def test_an_unknown_model_is_one_sentence(
-    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_model_is_one_sentence(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["analyse", str(recording), "--model", "silerovad", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "There is no model 'silerovad'. Did you mean silero-vad?\n"
 
@@ -86,7 +80,7 @@ def test_words_not_understood_give_exit_status_2(words: list[str], capsys: pytes
     assert "usage:" in capsys.readouterr().err
 
 
-def test_train_and_bench_get_their_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_passes_on_the_words_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[tuple[str, list[str]]] = []
 
     def module(name: str) -> SimpleNamespace:
@@ -95,11 +89,16 @@ def test_train_and_bench_get_their_own_words(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(cli, "_recipes", lambda: ["digits"])
     monkeypatch.setattr(cli.importlib, "import_module", module)
     assert cli.main(["train", "digits", "--model", "digits-cnn", "--quick"]) == 0
-    assert cli.main(["bench", "--quick"]) == 0
-    assert heard == [
-        ("components.training.recipes.digits", ["--model", "digits-cnn", "--quick"]),
-        ("components.bench", ["--quick"]),
-    ]
+    assert heard == [("components.training.recipes.digits", ["--model", "digits-cnn", "--quick"])]
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def pressed() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "cards", pressed)
+    assert cli.main(["models"]) == 130
+    assert capsys.readouterr().err == "Stopped.\n"
 
 
 def test_as_a_program_it_is_quiet_and_shows_no_traceback(recording: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 
 import streamlit as st
 
-from components.analyse import analyse_clip, clip_provenance
+from components.analyse import SHORTEST_EVENT_S, analyse_clip, clip_provenance
 from components.audio.decode import Decoded
 from components.errors import OtoscopeError
 from components.exports import tables
@@ -21,7 +21,6 @@ from components.widgets.transport import TransportState
 
 ASK_FIRST_S = 600.0
 """A model is not set to work on a longer clip before the user says so."""
-SHORTEST_EVENT_S = 0.05
 
 
 def card(card: ModelCard) -> None:
@@ -174,7 +173,7 @@ def downloads(
         return tables.table(tables.PREDICTION_COLUMNS, lines)
 
     def provenance_json() -> str:
-        return json.dumps(clip_provenance(decoded, card.id, {"threshold": least}), indent=2, ensure_ascii=False)
+        return json.dumps(clip_provenance(decoded, card.id, {"threshold": least, "shortest_event_s": SHORTEST_EVENT_S}), indent=2, ensure_ascii=False)
 
     with st.container(horizontal=True):
         for label, make, name, mime in (

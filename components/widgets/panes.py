@@ -151,14 +151,13 @@ def mfcc(clip: Clip, now: TransportState, settings: PictureSettings) -> None:
     )
     show_c0 = right.toggle("Show c0 (loudness; dwarfs the others)", key="mfcc_c0", persist_state="session")
     view = view_of(clip, now)
+    if _too_long(clip, view):
+        return
     if shown == "values":
         key = ("mfcc", clip.digest, view, settings.params)
         feature = cached.remember("picture", key, lambda: mfcc_picture(clip, *view, settings.params))
     else:
-        frames = _frames(clip, view, settings.params, spectral.mfcc)
-        if frames is None:
-            return
-        feature = spectral.delta(frames, order=orders.index(shown))
+        feature = spectral.delta(_frames(clip, view, settings.params, spectral.mfcc), order=orders.index(shown))
     chart("mfcc", timefreq.mfcc(feature, clock=clock_of(clip), view=view, show_c0=show_c0))
 
 
@@ -185,17 +184,23 @@ def curves(clip: Clip, now: TransportState, settings: PictureSettings) -> None:
     for name in chosen:
         make, meaning = CURVES[name]
         st.caption(meaning)
-        feature = _frames(clip, view_of(clip, now), settings.params, make)
-        if feature is not None:
-            chart(name, time_plots.curve(feature, clock=clock_of(clip), view=view_of(clip, now)))
+        view = view_of(clip, now)
+        if not _too_long(clip, view):
+            feature = _frames(clip, view, settings.params, make)
+            chart(name, time_plots.curve(feature, clock=clock_of(clip), view=view))
 
 
-def _frames(clip: Clip, view: View, params: FrameParams, make: FeatureMaker) -> Feature | None:
-    """A feature's true frames: of the whole clip, or of the visible part of a long one; None when that is too long."""
+def _too_long(clip: Clip, view: View) -> bool:
+    """Whether the view is longer than true frames are computed for; says so."""
+    if min(clip.duration, view[1] - view[0]) <= LONGEST_FRAMES_S:
+        return False
+    st.info(f"This picture shows up to {format_time(LONGEST_FRAMES_S)} min at a time. Zoom in to see it.")
+    return True
+
+
+def _frames(clip: Clip, view: View, params: FrameParams, make: FeatureMaker) -> Feature:
+    """A feature's true frames: of the whole clip, or of the visible part of a long one."""
     if clip.duration <= LONGEST_FRAMES_S:
         view = whole(clip)
-    elif view[1] - view[0] > LONGEST_FRAMES_S:
-        st.info(f"This picture shows up to {format_time(LONGEST_FRAMES_S)} min at a time. Zoom in to see it.")
-        return None
     key = (make.__name__, clip.digest, view, params)
     return cached.remember("picture", key, lambda: spectral.of_view(make, clip, *view, params))

@@ -1,0 +1,110 @@
+"""The command line: analyse, models, train. `python run.py` calls it with the words after its own name."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import pkgutil
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from components.errors import OtoscopeError
+from components.units import format_bytes
+
+RECIPES = Path(__file__).resolve().parent / "training" / "recipes"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run.py", description="Otoscope: look inside what audio models hear.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="analyse | models | train")
+
+    analyse = commands.add_parser("analyse", help="let a model listen to recordings and write tables")
+    analyse.add_argument("paths", nargs="+", type=Path, metavar="FILE_OR_FOLDER")
+    analyse.add_argument("--model", required=True, metavar="ID", help="one of those that `run.py models` lists")
+    analyse.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the tables")
+    analyse.add_argument("--all-labels", action="store_true", help="write all labels of each frame, not the ten best")
+    analyse.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="lowest score of an event, in the model's unit (default 0.5)",
+    )
+    analyse.set_defaults(run=_analyse)
+
+    models = commands.add_parser("models", help="list the models")
+    models.add_argument("--json", action="store_true", help="the whole cards, as JSON")
+    models.set_defaults(run=_models)
+
+    train = commands.add_parser("train", help="make the shipped models again", add_help=False)
+    train.add_argument("task", choices=_recipes())
+    train.set_defaults(run=_train)
+    return parser
+
+
+def _recipes() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules([str(RECIPES)]))
+
+
+def _analyse(options: argparse.Namespace, rest: list[str]) -> int:
+    from components.analyse import OUTPUTS, analyse_files
+
+    summary = analyse_files(
+        options.paths, options.model, options.out, all_labels=options.all_labels, threshold=options.threshold
+    )
+    done = summary.files - summary.failed
+    if not summary.complete:
+        print("Stopped: the tables hold the recordings that were finished.", file=sys.stderr)
+    if summary.failed:
+        print(f"{summary.failed} of {summary.files} could not be analysed: see clips.csv.", file=sys.stderr)
+    print(f"{done} of {summary.files} recordings analysed with {options.model}.")
+    print(f"Written to {options.out} (earlier files of these names are replaced): {', '.join(OUTPUTS)}")
+    if not summary.complete:
+        return 130
+    return 1 if summary.failed else 0
+
+
+def _models(options: argparse.Namespace, rest: list[str]) -> int:
+    from components.models.registry import cards
+
+    if options.json:
+        print(json.dumps([asdict(card) for card in cards()], indent=2, ensure_ascii=False))
+        return 0
+    for card in cards():
+        tested = "; ".join(f"{score.metric}: {score.score:.2f}" for score in card.held_out)
+        print(f"{card.id}  ({card.family}, {card.task}, {card.source}, {format_bytes(card.size_bytes)})")
+        print(f"    {card.title}. {card.summary}")
+        print(f"    Held out: {tested or 'not measured by this project'}")
+    return 0
+
+
+def _train(options: argparse.Namespace, rest: list[str]) -> int:
+    return int(importlib.import_module(f"components.training.recipes.{options.task}").main(rest))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what the words ask. 0: done; 1: something failed and was said; 2: words not understood; 130: Ctrl+C."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if rest and options.command in ("analyse", "models"):
+        parser.error(f"unknown option {rest[0]}")
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")  # libraries' notes to programmers
+        try:
+            code: int = options.run(options, rest)
+        except OtoscopeError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+            return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

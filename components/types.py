@@ -310,7 +310,7 @@ class ModelCard:
     id, title, summary : stable id; name; one plain sentence
     family, task, labels : kind of model; what it is for; class names in the order of the scores
     sr, window_s, hop_s : rate it listens at [Hz]; sound behind one score [s]; step between scores [s]
-    layers, emits : names that `inspect` takes; the kinds of activation among them
+    layers, emits : names that `inspect` takes; the kind of activation of each, in the same order
     source, size_bytes : where the weights come from; their size
     licence, citation, training_data : of the weights
     held_out : scores on unseen speakers or sources; () when not measured by this project
@@ -338,4 +338,5 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         _require(len(set(self.labels)) == len(self.labels), f"{self.id} names a label twice.")
+        _require(len(self.layers) == len(self.emits), f"{self.id} must name one kind for each layer.")
         _require(self.sr > 0 and self.window_s > 0 and self.hop_s > 0, f"{self.id}: sr, window and hop > 0.")

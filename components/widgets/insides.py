@@ -13,7 +13,6 @@ from components.models.events import labels_at
 from components.plots import layers as layer_plots
 from components.plots.theme import View, alt_text
 from components.types import Activation, Clip, ModelCard, Prediction, Times
-from components.units import format_time
 from components.widgets import cached, panes, state
 from components.widgets.progress import progress
 from components.widgets.text import plain
@@ -53,7 +52,7 @@ def stretch(clip: Clip, now: TransportState) -> View:
     view = panes.view_of(clip, now)
     if view[1] - view[0] > LONGEST_S:
         st.info(
-            f"Inside looks at up to {format_time(LONGEST_S)} min at a time: drag across the spectrogram above to "
+            f"Inside looks at up to {LONGEST_S / 60:.0f} minutes at a time: drag across the spectrogram above to "
             "choose a part."
         )
         st.stop()

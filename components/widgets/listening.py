@@ -173,7 +173,8 @@ def downloads(
         return tables.table(tables.PREDICTION_COLUMNS, lines)
 
     def provenance_json() -> str:
-        return json.dumps(clip_provenance(decoded, card.id, {"threshold": least, "shortest_event_s": SHORTEST_EVENT_S}), indent=2, ensure_ascii=False)
+        settings = {"threshold": least, "shortest_event_s": SHORTEST_EVENT_S}
+        return json.dumps(clip_provenance(decoded, card.id, settings), indent=2, ensure_ascii=False)
 
     with st.container(horizontal=True):
         for label, make, name, mime in (

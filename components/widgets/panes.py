@@ -15,7 +15,6 @@ from components.plots import time as time_plots
 from components.plots import timefreq
 from components.plots.theme import View, alt_text
 from components.types import Clip, Feature, FrameParams
-from components.units import format_time
 from components.widgets import cached, sidebar, state
 from components.widgets.pickers import PictureSettings
 from components.widgets.text import plain
@@ -194,7 +193,7 @@ def _too_long(clip: Clip, view: View) -> bool:
     """Whether the view is longer than true frames are computed for; says so."""
     if min(clip.duration, view[1] - view[0]) <= LONGEST_FRAMES_S:
         return False
-    st.info(f"This picture shows up to {format_time(LONGEST_FRAMES_S)} min at a time. Zoom in to see it.")
+    st.info(f"This picture shows up to {LONGEST_FRAMES_S / 60:.0f} minutes at a time: zoom in to see it.")
     return True
 
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from components.widgets.cached import warm_up
 from components.widgets.sidebar import sidebar
 
 # A picture of our own: Streamlit fetches its material icons for the tab from the internet.
@@ -17,3 +18,4 @@ page = st.navigation(
 )
 sidebar()
 page.run()
+warm_up()

@@ -1,11 +1,16 @@
 """Every page without a browser: it draws something at once, with each model, and says one sentence about a bad file."""
 
+import csv
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from components import cli
+from components.audio.samples import SAMPLES
+from components.audio.synth import GENERATED
 from components.models import registry
+from tests.bad_inputs import BAD_INPUTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
@@ -56,8 +61,9 @@ def test_every_layer_can_be_looked_at(card):
 
 def test_every_sample_and_made_sound_opens():
     at = open_page("explore")
-    for key in at.sidebar.selectbox(key="clip_in_hand").options:
-        at.sidebar.selectbox(key="clip_in_hand").set_value(key).run()
+    for key in [f"sample:{sample.name}" for sample in SAMPLES] + [f"made:{name}" for name in GENERATED]:
+        at.session_state["clip_in_hand"] = key
+        at.run()
         assert not at.exception, key
         assert not at.error, key
 
@@ -67,3 +73,41 @@ def test_pages_are_short_and_define_nothing():
         text = path.read_text("utf-8")
         assert len(text.splitlines()) <= 60, path.name
         assert "def " not in text, path.name
+
+
+def plainly(text: str) -> str:
+    """Markdown's escapes taken off again."""
+    return text.replace("\\", "")
+
+
+def test_every_bad_input_gets_its_sentence_on_the_page_and_on_the_command_line(tmp_path):
+    refused = [case for case in BAD_INPUTS if case.expected == "error"]
+    noted = [case for case in BAD_INPUTS if case.expected == "note"]
+    assert len(refused) >= 25
+    held = []
+    for i, case in enumerate([*refused, *noted]):
+        path = tmp_path / f"{i}"
+        path.write_bytes(case.make())
+        held.append({"key": str(i), "name": case.name, "path": str(path)})
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    at.session_state["otoscope_held_clips"] = held
+    at.run()
+    said = {}
+    for clip, case in zip(held, [*refused, *noted], strict=True):
+        at.session_state["clip_in_hand"] = clip["key"]
+        at.run()
+        assert not at.exception, case.name
+        sentences = [plainly(alert.value) for alert in (at.error if case in refused else at.warning)]
+        assert any(case.words in sentence for sentence in sentences), (case.name, sentences)
+        assert len(at.error) == (case in refused), case.name
+        said[case.name] = sentences
+
+    for clip in held[: len(refused)]:
+        Path(clip["path"]).rename(tmp_path / clip["name"])
+    files = [str(tmp_path / case.name) for case in refused]
+    assert cli.main(["analyse", *files, "--model", "silero-vad", "--out", str(tmp_path / "out")]) == 1
+    with (tmp_path / "out" / "clips.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == [case.name for case in refused]
+    for row in rows:
+        assert [row["error"]] == said[row["file"]]

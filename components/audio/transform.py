@@ -1,8 +1,12 @@
-"""Changing a clip's rate, in a stream: memory does not grow with the recording."""
+"""Streams of samples: changing a clip's rate, making blocks ahead of their use. Memory does not grow with the clip."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from queue import Full, Queue
+from threading import Event, Thread
+from typing import TypeVar, cast
 
 import numpy as np
 import soxr
@@ -36,3 +40,52 @@ def resample(clip: Clip, sr: int) -> FloatArray:
     """
     blocks = list(resampled_blocks(clip, sr))
     return np.concatenate(blocks) if blocks else np.zeros(1, np.float32)
+
+
+T = TypeVar("T")
+_END = object()
+
+
+@dataclass(frozen=True)
+class _Failure:
+    error: BaseException
+
+
+def _offer(item: object, line: Queue[object], given_up: Event) -> bool:
+    """Put the item into the line as soon as there is room; False when nobody wants it any more."""
+    while not given_up.is_set():
+        try:
+            line.put(item, timeout=0.05)
+        except Full:
+            continue
+        return True
+    return False
+
+
+def _make(items: Iterator[object], line: Queue[object], given_up: Event) -> None:
+    try:
+        if all(_offer(item, line, given_up) for item in items):
+            _offer(_END, line, given_up)
+    except BaseException as error:  # raised again in `ahead`
+        _offer(_Failure(error), line, given_up)
+
+
+def ahead(items: Iterator[T], depth: int = 4) -> Iterator[T]:
+    """The same items, made up to `depth` ahead in a thread of their own.
+
+    Decoders, numpy, hashing and writing all let go of Python's lock, so that making the items and using them take
+    a core each. An error in the making is raised where the items are used. When the user of the items stops early,
+    the thread has ended before this returns: nothing reads from a file that is about to be closed.
+    """
+    line: Queue[object] = Queue(depth)
+    given_up = Event()
+    worker = Thread(target=_make, args=(items, line, given_up), name="ahead", daemon=True)
+    worker.start()
+    try:
+        while (item := line.get()) is not _END:
+            if isinstance(item, _Failure):
+                raise item.error
+            yield cast("T", item)
+    finally:
+        given_up.set()
+        worker.join()

@@ -47,8 +47,7 @@ def pooled(values: FloatArray, axis: int, group: int, how: Pool) -> FloatArray:
     if how == "mean":
         counts = np.diff(np.append(starts, values.shape[axis])).astype(np.float32)
         shape = (-1, 1) if axis == 0 else (1, -1)
-        means: FloatArray = np.add.reduceat(values, starts, axis=axis) / counts.reshape(shape)
-        return means
+        return (np.add.reduceat(values, starts, axis=axis) / counts.reshape(shape)).astype(np.float32)
     high = np.maximum.reduceat(values, starts, axis=axis)
     if how == "max":
         return high
@@ -73,9 +72,7 @@ def plane(activation: Activation, *, channel: int | None = None, head: int = 0) 
         values, dims = (values.mean(axis=0) if channel is None else values[channel]), dims[1:]
     clock = next((d for d in ("frame", "query") if d in dims), None)
     if clock is None or len(dims) != 2:
-        raise ParameterError(
-            f"{activation.layer} has the axes {activation.dims}, which cannot be drawn over time."
-        )
+        raise ParameterError(f"{activation.layer} has the axes {activation.dims}, which cannot be drawn over time.")
     rows: FloatArray = values.T if dims[0] == clock else values
     return rows
 
@@ -222,9 +219,7 @@ def trajectory_2d(
         hovertemplate="%{customdata:.3f} s" + ("<br>%{text}" if names else "") + "<extra></extra>",
     )
     keys = [
-        go.Scatter(
-            x=[None], y=[None], mode="markers", name=name, marker={"color": class_style(i)["color"], "size": 8}
-        )
+        go.Scatter(x=[None], y=[None], mode="markers", name=name, marker={"color": class_style(i)["color"], "size": 8})
         for i, name in enumerate(legend)
     ]
     alt = f"Path of {len(points)} frames through the two main directions of the layer's values."
@@ -293,8 +288,9 @@ def trajectory_3d(
     alt = f"Path of {len(points)} frames through the three main directions of the layer's values."
     layout = _trajectory_layout(clock, t, height, bool(legend), alt)
     layout["margin"] |= {"l": 0, "b": 0}
+    # A scene cuts long titles off as it turns, so these are short.
     layout["scene"] = {
-        axis: {"title": {"text": _pc_title(i, explained)}, "showspikes": False}
+        axis: {"title": {"text": _pc_title(i, explained).replace(" of variance", "")}, "showspikes": False}
         for i, axis in enumerate(("xaxis", "yaxis", "zaxis"))
     } | {"aspectmode": "data", "uirevision": clock}
     return go.Figure([path, *keys, now], layout=layout)

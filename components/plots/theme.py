@@ -12,7 +12,7 @@ from plotly.colors import get_colorscale, hex_to_rgb
 MARGIN_LEFT, MARGIN_RIGHT = 72, 84
 """Fixed, on every figure with a time axis, so that a moment is at the same place in all; the right one holds the
 colour bar."""
-MARGIN_TOP, MARGIN_TOP_LEGEND, MARGIN_BOTTOM = 10, 36, 44
+MARGIN_TOP, MARGIN_TOP_LEGEND, MARGIN_BOTTOM = 10, 36, 50
 FONT_SIZE = 12
 
 LINE = "#3A87BF"
@@ -73,7 +73,7 @@ def time_axis(view: View) -> dict[str, Any]:
         "automargin": False,
         "zeroline": False,
         "showgrid": False,
-        "title": {"text": "Time (s)", "standoff": 10, "font": {"size": FONT_SIZE}},
+        "title": {"text": "Time (s)", "standoff": 12, "font": {"size": FONT_SIZE}},
         "tickfont": {"size": FONT_SIZE},
         "hoverformat": ".3f",
     }

@@ -33,9 +33,7 @@ class Outline(Protocol):
     def step(self) -> int: ...
 
 
-def waveform(
-    outline: Outline, *, clock: str, view: View, height: int = 150, limit: float | None = None
-) -> go.Figure:
+def waveform(outline: Outline, *, clock: str, view: View, height: int = 150, limit: float | None = None) -> go.Figure:
     """Samples over time: the true ones where there are few, else the lowest to the highest of each column.
 
     `limit` is the largest magnitude on the y axis; None fits it to what is seen, as speech is small on +-1.

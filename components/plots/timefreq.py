@@ -72,6 +72,13 @@ def _row_axis(centres: Times, title: str) -> dict[str, Any]:
     )
 
 
+def _hz_ticks(low: float, high: float) -> dict[str, Any]:
+    """At most eight round ticks of a linear axis, each with its unit."""
+    step = next((s for s in NICE_HZ if (high - low) / s <= 7), NICE_HZ[-1])
+    ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+    return {"tickvals": list(ticks), "ticktext": [format_hz(f) for f in ticks]}
+
+
 def _row_names(centres: Times) -> list[str]:
     """A name for each row, unique, for the hover text."""
     return [f"{f:.1f} Hz" if f < 1000 else f"{f / 1000:.3f} kHz" for f in centres]
@@ -92,7 +99,7 @@ def spectrogram(
     if picture.scale == "linear":
         step = float(edges[1] - edges[0])
         rows = {"y0": float(edges[0]) + step / 2, "dy": step}
-        yaxis = value_axis("Frequency", range=[edges[0], edges[-1]], ticksuffix="Hz", tickformat="~s", nticks=7)
+        yaxis = value_axis("Frequency", range=[edges[0], edges[-1]], **_hz_ticks(edges[0], edges[-1]))
         hz = "%{y:.0f} Hz"
     elif picture.scale == "log":
         centres = np.sqrt(edges[:-1] * edges[1:])

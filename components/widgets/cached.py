@@ -6,9 +6,11 @@ recordings that differ in one sample would share an answer.
 
 from __future__ import annotations
 
+import importlib
 import secrets
 import shutil
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -20,6 +22,10 @@ T = TypeVar("T")
 
 KEEP = {"recording": 3, "playback": 2, "prediction": 24, "activation": 8, "picture": 60}
 """How many answers of each kind a session keeps, the least recently used going first."""
+
+
+SLOW_IMPORTS = ("torch", "librosa.filters", "sklearn.decomposition", "components.models.silero", "transformers")
+"""What takes a second or more to import, in the order in which a user comes to need it."""
 
 
 class _Session:
@@ -37,6 +43,17 @@ class _Session:
 @st.cache_resource(scope="session", show_spinner=False, on_release=_Session.close)
 def _session() -> _Session:
     return _Session()
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> None:
+    """Once a server, in the background: import what the next click needs while the user looks at the first picture."""
+
+    def load() -> None:
+        for name in SLOW_IMPORTS:
+            importlib.import_module(name)
+
+    threading.Thread(target=load, name="warm-up", daemon=True).start()
 
 
 def session_folder() -> Path:

@@ -26,7 +26,7 @@ CHOICE = "clip_in_hand"
 def _titles() -> dict[str, str]:
     """Key and title of every clip that can be picked, the user's own first."""
     own = {clip["key"]: clip["name"] for clip in state.held_clips()}
-    samples = {f"sample:{sample.id}": f"Sample: {sample.title}" for sample in SAMPLES}
+    samples = {f"sample:{sample.name}": f"Sample: {sample.name}" for sample in SAMPLES}
     made = {f"made:{name}": f"Made sound: {name}" for name in GENERATED}
     return own | samples | made
 
@@ -82,6 +82,9 @@ def sidebar() -> None:
             persist_state="session",
             help="Every page shows and plays this clip.",
         )
+        about = next((sample.about for sample in SAMPLES if key == f"sample:{sample.name}"), None)
+        if about:
+            st.caption(about)
         if any(clip["key"] == key for clip in state.held_clips()):
             st.button("Forget this clip", icon=":material/delete:", on_click=_forget, args=(key,), width="stretch")
 
@@ -135,6 +138,5 @@ def _open(key: str, title: str, report: Callable[[float], None]) -> Decoded:
 def _source(key: str) -> Path:
     kind, _, name = key.partition(":")
     if kind == "sample":
-        path: Path = next(sample.path for sample in SAMPLES if sample.id == name)
-        return path
+        return next(sample.path for sample in SAMPLES if sample.name == name)
     return Path(next(clip["path"] for clip in state.held_clips() if clip["key"] == key))

@@ -33,15 +33,15 @@ const plotly = {
     window.Plotly.restyle(gd, { x: [[x]], y: [[y]], z: [[z]] }, [gd._fullData.length - 1]),
 };
 
-const adoptedAudio = (key) => document.querySelector(`.st-key-${CSS.escape(key)} audio`);
+// The class that Streamlit gives to st.container(key=...) is documented.
+const audioBox = (key) => document.querySelector(`.st-key-${CSS.escape(key)}`);
 
 // ---- Small helpers
 
 const SHORTEST_VIEW_S = 0.002;
 const CLICK_PX = 4;
 const DOUBLE_CLICK_MS = 350;
-const REPORT_VIEW_MS = 250;
-const REPORT_TIME_MS = 200;
+const REPORT_MS = 250;
 const MOVE_3D_MS = 100;
 const AUDIO_EVENTS = ["play", "pause", "seeking", "seeked", "timeupdate", "ended", "loadedmetadata", "emptied"];
 
@@ -122,7 +122,6 @@ class TimeChart {
     this.band.style.display = wide > 3 ? "block" : "none";
     this.band.style.width = `${Math.min(wide, 2 * this.x.length)}px`;
     this.band.style.left = `${1 - wide / 2}px`;
-    this.band.style.clipPath = "none";
     this.wide = wide;
   }
 
@@ -176,8 +175,10 @@ class Trajectory {
       gd.on("plotly_afterplot", () => transport.draw());
     }
     // Redrawing a 3-D scene under the hand that turns it would let go of it.
-    gd.addEventListener("pointerdown", () => (this.held = true));
-    gd.addEventListener("pointerup", () => (this.held = false));
+    gd.addEventListener("pointerdown", () => {
+      this.held = true;
+      window.addEventListener("pointerup", () => (this.held = false), { once: true });
+    });
     gd.on("plotly_click", ({ points }) => {
       const { curveNumber, pointNumber } = points[0];
       if (curveNumber === 0) transport.seek(this.times[pointNumber]);
@@ -223,7 +224,7 @@ class Transport {
     this.heard = null; // range that play stops at, or null
     this.looping = false;
     this.charts = new Map(); // graph div -> TimeChart or Trajectory
-    this.sent = {}; // what Python was told last, as JSON
+    this.sent = ""; // what Python was told last, as JSON
     this.told = []; // views that Python was told of: their echo is no news
     this.stop = new AbortController();
     this.part = (name) => root.querySelector(`[data-part=${name}]`);
@@ -238,16 +239,14 @@ class Transport {
     this.setStateValue = setStateValue;
     const newClock = before.clock !== data.clock;
     if (newClock) {
-      clearTimeout(this.viewTimer);
-      clearTimeout(this.timeTimer);
+      clearTimeout(this.reportTimer);
       this.heard = null;
-      this.sent = {};
+      this.stoppedAt = null;
       this.told = [];
     }
     const asked = JSON.stringify(data.view);
     if (newClock || (asked !== JSON.stringify(before.view) && !this.told.includes(asked))) {
       this.range = this.tidy(data.view);
-      this.sent.view = JSON.stringify(this.range);
     }
     this.drawMarks();
     this.scan();
@@ -257,12 +256,9 @@ class Transport {
   // ---- sound
 
   adopt() {
-    const audio = adoptedAudio(this.data.audio_key);
-    if (audio && audio.dataset.otoscope !== "adopted") {
-      audio.dataset.otoscope = "adopted";
-      // Our bar does all that the browser's does.
-      audio.style.display = "none";
-    }
+    const box = audioBox(this.data.audio_key);
+    const audio = box?.querySelector("audio") ?? null;
+    if (audio) box.style.display = "none"; // our bar replaces the browser's; it still plays
     if (audio === this.audio) return;
     this.listening?.abort();
     this.audio = audio;
@@ -282,7 +278,7 @@ class Transport {
     }
     if (name === "play" || name === "pause" || name === "ended") this.showPlaying();
     this.tick();
-    if (this.audio?.paused) this.reportTime();
+    if (this.audio?.paused && this.data.report_time && this.audio.played.length + this.time > 0) this.report();
   }
 
   get time() {
@@ -347,7 +343,7 @@ class Transport {
     cancelAnimationFrame(this.frame);
     if (this.playing) {
       // The end of what is to be heard, or of the loop.
-      const [from, to] = this.heard ?? (this.looping && this.range) ?? [];
+      const [from, to] = this.heard ?? (this.looping ? this.range : null) ?? [];
       if (to !== undefined && this.time >= to) {
         if (this.looping) this.audio.currentTime = from;
         else {
@@ -459,7 +455,7 @@ class Transport {
   setRange(range) {
     this.range = this.tidy(range);
     // First tell Python: should a Plotly to come be out of reach, it can set the range alone.
-    this.reportView();
+    this.report();
     for (const chart of this.charts.values()) {
       if (chart instanceof TimeChart && isVisible(chart.gd)) chart.zoom(this.shown());
     }
@@ -484,25 +480,20 @@ class Transport {
 
   // ---- back to Python, with the clock's name: an answer about another clip is ignored there
 
-  report(name, value) {
-    const text = JSON.stringify(value);
-    if (this.sent[name] === text) return;
-    this.sent[name] = text;
-    if (name === "view") this.told = [...this.told.slice(-20), text];
-    this.setStateValue(name, { clock: this.data.clock, value });
-  }
+  // One state and one timer for view and time: two reruns within a few ms trip Streamlit's message cache
+  // ("Cached ForwardMsg MISS", its issue 15816). Never while sound plays, but for a zoom.
 
-  reportView() {
-    clearTimeout(this.viewTimer);
-    this.viewTimer = setTimeout(() => this.report("view", this.range), REPORT_VIEW_MS);
-  }
-
-  reportTime() {
-    if (!this.data.report_time) return;
-    clearTimeout(this.timeTimer);
-    this.timeTimer = setTimeout(() => {
-      if (!this.playing) this.report("time", Math.round(this.time * 1e4) / 1e4);
-    }, REPORT_TIME_MS);
+  report() {
+    clearTimeout(this.reportTimer);
+    this.reportTimer = setTimeout(() => {
+      if (this.data.report_time && !this.playing) this.stoppedAt = Math.round(this.time * 1e4) / 1e4;
+      const seen = { clock: this.data.clock, view: this.range, time: this.stoppedAt ?? null };
+      const text = JSON.stringify(seen);
+      if (this.sent === text) return;
+      this.sent = text;
+      this.told = [...this.told.slice(-20), JSON.stringify(seen.view)];
+      this.setStateValue("seen", seen);
+    }, REPORT_MS);
   }
 
   // ---- hands and keys
@@ -621,7 +612,7 @@ class Transport {
     this.listening?.abort();
     this.observer.disconnect();
     clearInterval(this.interval);
-    for (const timer of [this.scanTimer, this.viewTimer, this.timeTimer]) clearTimeout(timer);
+    for (const timer of [this.scanTimer, this.reportTimer]) clearTimeout(timer);
     cancelAnimationFrame(this.frame);
     this.audio?.pause();
     for (const chart of this.charts.values()) chart.remove();

@@ -58,10 +58,12 @@ class TransportState:
 
 def state_of(result: Any, clock: str, view: View | None) -> TransportState:
     """The component's answer as a state; what it said about another clock is not heard."""
-    seen, time = result.get("view"), result.get("time")
-    if seen and seen["clock"] == clock:
-        view = tuple(seen["value"]) if seen["value"] else None
-    return TransportState(view, time["value"] if time and time["clock"] == clock else None)
+    seen = result.get("seen")
+    if not seen or seen["clock"] != clock:
+        return TransportState(view, None)
+    # JSON has no 2.0: a whole second arrives as an int.
+    shown = (float(seen["view"][0]), float(seen["view"][1])) if seen["view"] else None
+    return TransportState(shown, None if seen["time"] is None else float(seen["time"]))
 
 
 def transport(
@@ -103,7 +105,6 @@ def transport(
             "seek": list(seek) if seek else None,
             "report_time": report_time,
         },
-        on_view_change=lambda: None,
-        on_time_change=lambda: None,
+        on_seen_change=lambda: None,
     )
     return state_of(result, clock, view)

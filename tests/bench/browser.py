@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DRAWN = """([name, end]) => {
   const gd = document.querySelector(`.st-key-${name} .js-plotly-plot`);
   return gd && gd._fullLayout && gd._fullLayout._size && Math.abs(gd._fullLayout.xaxis.range[1] - end) < 0.6
-    && gd.querySelector('.plot') !== null;
+    && gd.querySelector('.main-svg') !== null;
 }"""
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 

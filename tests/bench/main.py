@@ -46,9 +46,9 @@ def busy_sound(minutes: float, sr: int) -> np.ndarray:
     from components.audio import synth
 
     rng = np.random.default_rng(0)
-    vowels = [synth.vowel(name, 0.3, sr) for name in "aeiou"]
-    parts = [part for v in vowels for part in (v, synth.silence(0.2, sr), 0.1 * synth.noise(0.3, sr))]
-    period = np.concatenate([*parts, synth.chirp(200, min(3000, sr / 3), 2.0, sr)]).astype(np.float32)
+    vowels = [synth.vowel(name, 0.3, sr=sr) for name in "aeiou"]
+    parts = [part for v in vowels for part in (v, synth.silence(0.2, sr=sr), 0.1 * synth.noise(0.3, sr=sr))]
+    period = np.concatenate([*parts, synth.chirp(200, min(3000, sr / 3), 2.0, sr=sr)]).astype(np.float32)
     y = np.tile(period, int(np.ceil(minutes * 60 * sr / period.size)))[: int(minutes * 60 * sr)]
     return y + rng.normal(scale=1e-3, size=y.size).astype(np.float32)
 

@@ -1,0 +1,157 @@
+"""What the browser's player gets: the recording with its own channels, on the same clock as the analysis."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import soxr
+
+from components.audio.readers import ABSURD, Recording, mended, open_recording, peak
+from components.types import Clip, FloatArray
+
+SHORT_S = 600
+MIN_SR, MAX_SR, NEW_SR = 3_000, 96_000, 48_000
+"""Rates that browsers play [Hz]; others are brought to NEW_SR."""
+
+_WAV_CODECS = {"PCM_16", "PCM_24", "PCM_32", "FLOAT"}
+_LONG_AS_IT_IS = {
+    ("MP3", "mp3float"): "audio/mpeg",
+    ("OGG", "VORBIS"): "audio/ogg",
+    ("OGG", "OPUS"): "audio/ogg",
+    ("MOV", "aac"): "audio/mp4",
+    ("MATROSKA", "opus"): "audio/webm",
+    ("MATROSKA", "vorbis"): "audio/webm",
+}
+_CLOCK_S = 0.05
+
+
+@dataclass(frozen=True)
+class Playback:
+    """Sound for the browser.
+
+    Attributes
+    ----------
+    data : the bytes; for recordings over 10 minutes the path of a file, to be served from disk
+    mime : "audio/wav", "audio/flac" ...
+    notes : what was changed besides the format, finished sentences
+    """
+
+    data: bytes | Path
+    mime: str
+    notes: tuple[str, ...] = ()
+
+
+def playback(
+    source: Path | bytes,
+    clip: Clip,
+    *,
+    folder: Path | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> Playback:
+    """Make what the player of a decoded clip plays.
+
+    Sound WAV and FLAC files, and long MP3, Ogg, M4A and WebM files whose stated length is the clip's own, go as
+    they are. All else is decoded as for the analysis and coded as 16-bit FLAC at its own rate and level, so that
+    a second in the player is a second on the pictures; samples beyond full scale are clipped.
+
+    Parameters
+    ----------
+    source : the file that `clip` was decoded from, or its bytes
+    clip : the clip
+    folder : where the FLAC file of a recording over 10 minutes goes; the caller removes it
+    on_progress : called with the share done, 0 to 1; what it raises stops the work
+
+    Raises
+    ------
+    DecodeError : the file cannot be opened any more
+    """
+    # It was opened once already, so its size was within the limit then.
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    with open_recording(source, clip.name, size) as recording:
+        mime = _mime_as_it_is(recording, clip)
+    if mime is not None:
+        if isinstance(source, Path) and clip.duration <= SHORT_S:
+            return Playback(source.read_bytes(), mime)
+        return Playback(source, mime)
+    with open_recording(source, clip.name, size) as recording:
+        notes = _notes(recording, clip.name)
+        if clip.duration <= SHORT_S:
+            return Playback(_flac_bytes(recording, on_progress), "audio/flac", notes)
+        return Playback(_flac_file(recording, folder, on_progress), "audio/flac", notes)
+
+
+def playback_of_clip(clip: Clip) -> Playback:
+    """The same for a clip that was made, not opened: 16-bit FLAC of its samples."""
+    blocks = (block[:, None] for block in clip.blocks(1 << 18))
+    recording = Recording("generated", "", clip.sr, 1, clip.y.size, blocks, lambda: 0.0)
+    return Playback(_flac_bytes(recording, None), "audio/flac")
+
+
+def _notes(recording: Recording, name: str) -> tuple[str, ...]:
+    if recording.channels <= 2:
+        return ()
+    return (f"The player plays the average of the {recording.channels} channels of {name}.",)
+
+
+def _flac_bytes(recording: Recording, on_progress: Callable[[float], None] | None) -> bytes:
+    buffer = io.BytesIO()
+    _write_flac(buffer, recording, on_progress)
+    return buffer.getvalue()
+
+
+def _flac_file(recording: Recording, folder: Path | None, on_progress: Callable[[float], None] | None) -> Path:
+    handle, name = tempfile.mkstemp(prefix="playback-", suffix=".flac", dir=folder)
+    os.close(handle)
+    try:
+        _write_flac(Path(name), recording, on_progress)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _mime_as_it_is(recording: Recording, clip: Clip) -> str | None:
+    """The type under which a browser plays the file itself at the right clock and level, or None."""
+    if recording.channels > 2 or not MIN_SR <= recording.sr <= MAX_SR or recording.has_video or recording.cut:
+        return None
+    off = abs((recording.n_frames or 0) / recording.sr - clip.duration)
+    if recording.format in ("WAV", "WAVEX") and recording.codec in _WAV_CODECS and off < 1e-3:
+        sound = recording.codec != "FLOAT" or all(peak(block) <= ABSURD for block in recording.blocks)
+        return "audio/wav" if sound else None
+    if recording.format == "FLAC" and off < 1e-3:
+        return "audio/flac"
+    if clip.duration > SHORT_S and off < _CLOCK_S:
+        return _LONG_AS_IT_IS.get((recording.format, recording.codec))
+    return None
+
+
+def _write_flac(target: io.BytesIO | Path, recording: Recording, on_progress: Callable[[float], None] | None) -> None:
+    sr = recording.sr if MIN_SR <= recording.sr <= MAX_SR else NEW_SR
+    channels = recording.channels if recording.channels <= 2 else 1
+    where = target if isinstance(target, io.BytesIO) else str(target)
+    with sf.SoundFile(where, "w", sr, channels, "PCM_16", format="FLAC", compression_level=0.0) as out:
+        for block in _for_player(recording, channels, sr):
+            out.write(np.clip(block, -1.0, 1.0))
+            if on_progress is not None:
+                on_progress(min(1.0, recording.share()))
+
+
+def _for_player(recording: Recording, channels: int, sr: int) -> Iterator[FloatArray]:
+    """Finite blocks (n, channels) at `sr`."""
+    stream = None
+    if sr != recording.sr:
+        stream = soxr.ResampleStream(recording.sr, sr, channels, dtype="float32", quality="HQ")
+    for raw in recording.blocks:
+        block = mended(raw)
+        if channels != recording.channels:
+            block = block.mean(axis=1, keepdims=True, dtype=np.float32)
+        yield block if stream is None else stream.resample_chunk(np.ascontiguousarray(block))
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)

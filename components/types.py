@@ -20,9 +20,7 @@ Times = npt.NDArray[np.float64]
 
 Family = Literal["classical", "cnn", "rnn", "transformer"]
 ScoreKind = Literal["softmax", "sigmoid", "none"]
-ActivationKind = Literal[
-    "input", "term", "hidden_state", "cell_state", "gate", "feature_map", "attention", "embedding"
-]
+ActivationKind = Literal["input", "term", "hidden_state", "cell_state", "gate", "feature_map", "attention", "embedding"]
 ModelSource = Literal["shipped", "package", "download"]
 
 
@@ -194,8 +192,7 @@ class Feature:
         object.__setattr__(self, "bins", _frozen(self.bins, np.float64))
         _require(
             self.values.shape == (self.bins.size, self.times.size),
-            f"{self.name}: values {self.values.shape} do not fit {self.bins.size} bins "
-            f"and {self.times.size} frames.",
+            f"{self.name}: values {self.values.shape} do not fit {self.bins.size} bins and {self.times.size} frames.",
         )
 
 

@@ -5,9 +5,7 @@ import streamlit as st
 from components.widgets import insides, listening, panes, pickers, sidebar
 
 st.title("Inside")
-st.caption(
-    "Follow a model's hidden states on the same clock as the sound: what it keeps, when it changes its mind."
-)
+st.caption("Follow a model's hidden states on the same clock as the sound: what it keeps, when it changes its mind.")
 
 decoded = sidebar.in_hand()
 clip = decoded.clip

@@ -5,9 +5,7 @@ import streamlit as st
 from components.widgets import listening, panes, pickers, sidebar
 
 st.title("Predict")
-st.caption(
-    "Let a model listen to the clip, see how sure it is of each label at each moment, and hear what it found."
-)
+st.caption("Let a model listen to the clip, see how sure it is of each label at each moment, and hear what it found.")
 
 decoded = sidebar.in_hand()
 clip = decoded.clip

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from components.errors import ParameterError
 from components.plots.theme import (
+    BARE,
     FONT_SIZE,
     MARGIN_BOTTOM,
     MARGIN_LEFT,
@@ -187,8 +188,7 @@ def _trajectory_layout(clock: str, times: Times, height: int, legend: bool, alt:
         "hovermode": "closest",
         "showlegend": legend,
         "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
+        **BARE,
     }
 
 
@@ -334,8 +334,7 @@ def step_numbers(
         "xaxis": {"title": {"text": "Unit", "standoff": 4}, "showgrid": False, "zeroline": False},
         "yaxis": value_axis("", autorange="reversed", domain=[0, 0.72 if x_t is not None else 1.0]),
         "uirevision": "step",
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
+        **BARE,
     }
     if x_t is not None:
         inputs = np.asarray(x_t, np.float32).reshape(1, -1)

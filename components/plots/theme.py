@@ -43,6 +43,13 @@ def colour_scale(name: str) -> list[list[Any]]:
 
 LONG_S = 120.0
 
+BARE = {
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#8C8C8C", "activecolor": "#3A87BF"},
+}
+"""No background of our own: the page's theme shows through, also behind plotly's buttons."""
+
 
 def class_style(index: int) -> dict[str, Any]:
     """Colour and dash of the class at `index`: eight colours, then the same ones dashed."""
@@ -142,8 +149,7 @@ def time_figure(
             "uirevision": clock,
             "showlegend": legend,
             "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
+            **BARE,
         },
     )
 

@@ -41,6 +41,15 @@ def whole(clip: Clip) -> View:
     return (0.0, clip.duration)
 
 
+def _stay_on_top() -> None:
+    """Keep the player in sight while the page scrolls below it."""
+    background = st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor")
+    wrapper = '[data-testid="stLayoutWrapper"]:has(> .st-key-player)'
+    st.html(
+        f"<style>{wrapper} {{position: sticky; top: 0; z-index: 90; background: {background}; padding: .4rem 0;}}</style>"
+    )
+
+
 def player(decoded: Decoded, *, report_time: bool = False) -> TransportState:
     """The page's one player: name and facts of the clip, the transport, what is visible.
 
@@ -49,8 +58,9 @@ def player(decoded: Decoded, *, report_time: bool = False) -> TransportState:
     clip = decoded.clip
     sound = sidebar.playback_in_hand(decoded)
     clock = clock_of(clip)
-    with st.container(key="player"):
-        st.markdown(f"**{plain(clip.name)}**  \n:small[{plain(sidebar.facts(decoded))}]")
+    _stay_on_top()
+    with st.container(key="player", gap="xxsmall"):
+        st.markdown(f"**{plain(clip.name)}** :small[{plain(sidebar.facts(decoded))}]")
         with st.container(key="player_audio"):
             st.audio(sound.data, format=sound.mime)
         now = transport(

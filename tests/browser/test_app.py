@@ -38,7 +38,10 @@ HEADS = """() => {
 }"""
 TIME = "() => [...window.__otoscope.transports.values()][0].audio.currentTime"
 DURATION = "() => [...window.__otoscope.transports.values()][0].audio.duration"
-LAST_X = "() => Math.max(...[...document.querySelectorAll('.st-key-waveform .js-plotly-plot')].map(g => g._fullLayout.xaxis.range[1]))"
+LAST_X = """() => Math.max(...[...document.querySelectorAll('.st-key-waveform .js-plotly-plot')].map(
+  (gd) => gd._fullLayout.xaxis.range[1]))"""
+CURVES = """() => document.querySelector('.st-key-predictions .js-plotly-plot')._fullData.map(
+  (trace) => [trace.name, [...trace.y].slice(0, 60).map((v) => +v)])"""
 
 
 class App:
@@ -199,11 +202,10 @@ def test_m4a_and_mp4_open_and_play(app: App, speech: Path, tmp_path: Path, video
 
 def test_another_model_says_something_else_and_an_event_can_be_heard(app: App) -> None:
     app.go("Predict", "predictions")
-    read = "() => document.querySelector('.st-key-predictions .js-plotly-plot')._fullData.map((t) => [t.name, [...t.y].slice(0, 60).map((v) => +v)])"
     said = []
     for model_id in ("digits-elman", "digits-cnn", "silero-vad"):
         app.choose(model_id, "predictions")
-        said.append(app.page.evaluate(read))
+        said.append(app.page.evaluate(CURVES))
     assert said[0] != said[1] != said[2]
     table = app.page.locator(".st-key-events [data-testid=stDataFrame]")
     box = table.bounding_box()

@@ -84,9 +84,7 @@ def test_a_sine_has_its_centroid_its_peak_its_level_and_its_crossings_where_it_i
     clip = tone(frequency, amplitude=0.5)
     params = FrameParams(4096, 1024)
     inner = slice(4, -4)
-    assert np.median(spectral.spectral_centroid(clip, params).values[0, inner]) == pytest.approx(
-        frequency, rel=0.05
-    )
+    assert np.median(spectral.spectral_centroid(clip, params).values[0, inner]) == pytest.approx(frequency, rel=0.05)
     power = spectral.power_spectrogram(clip, params)
     peak = power.bins[power.values[:, inner].mean(axis=1).argmax()]
     assert peak == pytest.approx(frequency, abs=SR / 4096)

@@ -20,10 +20,10 @@ from components.plots.theme import (
     SHARE,
     SIGNED,
     View,
-    class_style,
     colour_bar,
     frame_step,
     in_view,
+    label_styles,
     signed_limit,
     spoken_view,
     time_figure,
@@ -159,14 +159,21 @@ def _thinned(
     return points[kept], times[kept], None if labels is None else [labels[i] for i in kept]
 
 
-def _point_colours(times: Times, labels: list[str] | None, size: int) -> tuple[dict[str, Any], list[str]]:
-    """The marker of a trajectory, coloured by time or by label, and the labels that need a legend."""
+def _point_colours(
+    times: Times, labels: list[str] | None, all_labels: Sequence[str], size: int
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The marker of a trajectory, coloured by time or by label, and the marker of each label that needs a legend."""
     if labels is None:
         bar = colour_bar("s")
-        return {"color": times, "colorscale": "Viridis", "colorbar": bar, "size": size, "showscale": True}, []
-    names = list(dict.fromkeys(labels))
-    colour = {name: class_style(i)["color"] for i, name in enumerate(names)}
-    return {"color": [colour[label] for label in labels], "size": size}, names
+        return {"color": times, "colorscale": "Viridis", "colorbar": bar, "size": size, "showscale": True}, {}
+    styles = label_styles(all_labels)
+    seen = [name for name in [*all_labels, "none"] if name in labels]
+    legend = {
+        name: {"color": styles[name]["color"], "symbol": styles[name]["symbol"], "size": size + 2}
+        for name in dict.fromkeys(seen)
+    }
+    points = [styles[label] for label in labels]
+    return {"color": [s["color"] for s in points], "symbol": [s["symbol"] for s in points], "size": size}, legend
 
 
 def _pc_title(component: int, explained: npt.ArrayLike) -> str:
@@ -199,6 +206,7 @@ def trajectory_2d(
     clock: str,
     explained: npt.ArrayLike,
     labels: Sequence[str] | None = None,
+    all_labels: Sequence[str] = (),
     height: int = 420,
 ) -> go.Figure:
     """Frames as points (n_frames, 2 or more) joined in time, coloured by time, or by label where there are any.
@@ -206,7 +214,7 @@ def trajectory_2d(
     The first trace holds all points in the order of `meta.trajectory_times`; the transport draws the moving mark.
     """
     xy, t, names = _thinned(points, times, labels)
-    marker, legend = _point_colours(t, names, 6)
+    marker, legend = _point_colours(t, names, all_labels or names or (), 6)
     path = go.Scatter(
         x=xy[:, 0],
         y=xy[:, 1],
@@ -218,10 +226,7 @@ def trajectory_2d(
         showlegend=False,
         hovertemplate="%{customdata:.3f} s" + ("<br>%{text}" if names else "") + "<extra></extra>",
     )
-    keys = [
-        go.Scatter(x=[None], y=[None], mode="markers", name=name, marker={"color": class_style(i)["color"], "size": 8})
-        for i, name in enumerate(legend)
-    ]
+    keys = [go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=key) for name, key in legend.items()]
     alt = f"Path of {len(points)} frames through the two main directions of the layer's values."
     layout = _trajectory_layout(clock, t, height, bool(legend), alt)
     layout["xaxis"] = {
@@ -247,11 +252,12 @@ def trajectory_3d(
     clock: str,
     explained: npt.ArrayLike,
     labels: Sequence[str] | None = None,
+    all_labels: Sequence[str] = (),
     height: int = 480,
 ) -> go.Figure:
     """As `trajectory_2d`, in three directions; the last trace, "now", is the mark that the transport moves."""
     xyz, t, names = _thinned(points, times, labels)
-    marker, legend = _point_colours(t, names, 3)
+    marker, legend = _point_colours(t, names, all_labels or names or (), 3)
     path = go.Scatter3d(
         x=xyz[:, 0],
         y=xyz[:, 1],
@@ -271,9 +277,9 @@ def trajectory_3d(
             z=[None],
             mode="markers",
             name=name,
-            marker={"color": class_style(i)["color"], "size": 5},
+            marker=key,
         )
-        for i, name in enumerate(legend)
+        for name, key in legend.items()
     ]
     now = go.Scatter3d(
         x=xyz[:1, 0],

@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from components.plots.theme import (
     SHARE,
     View,
-    class_style,
     colour_bar,
     in_view,
+    label_styles,
     spoken_view,
     time_figure,
     value_axis,
@@ -80,6 +80,7 @@ def scores(
 ) -> go.Figure:
     """Scores of the n_best classes as steps one hop wide; the playhead carries a band as wide as the window."""
     chosen = best_classes(prediction, n_best)
+    styles = list(map(label_styles(prediction.labels).__getitem__, prediction.labels))
     edges, values = visible_steps(prediction, view, MAX_POINTS)
     traces = [
         go.Scatter(
@@ -87,10 +88,10 @@ def scores(
             y=np.append(values[:, k], values[-1:, k]),
             name=prediction.labels[k],
             mode="lines",
-            line={"shape": "hv", "width": 2, **class_style(i)},
+            line={"shape": "hv", "width": 2, "color": styles[k]["color"], "dash": styles[k]["dash"]},
             hovertemplate=f"%{{x:.2f}} s<br>{prediction.labels[k]} %{{y:.3f}}<extra></extra>",
         )
-        for i, k in enumerate(chosen)
+        for k in chosen
     ]
     bounded = prediction.activation != "none"
     low, high = (0.0, 1.0) if bounded else (float(values.min()), float(values.max()))

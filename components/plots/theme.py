@@ -22,10 +22,11 @@ SIGNED = "RdBu_r"
 LEVEL = "Magma"
 SHARE = "Cividis"
 
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C8C8C", "#B8A800")
-"""Okabe and Ito's colours for any kind of colour vision; black made grey and yellow darker, to be seen on both
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#B8A800")
+"""Okabe and Ito's colours for any kind of colour vision; without black, and yellow darker, to be seen on both
 themes."""
-DASHES = ("solid", "dash", "dot", "dashdot")
+DASHES = ("solid", "dash", "dashdot", "longdash")
+SYMBOLS = ("circle", "diamond", "square", "cross")
 
 View = tuple[float, float]
 
@@ -51,10 +52,20 @@ BARE = {
 """No background of our own: the page's theme shows through, also behind plotly's buttons."""
 
 
-def class_style(index: int) -> dict[str, Any]:
-    """Colour and dash of the class at `index`: eight colours, then the same ones dashed."""
+def label_styles(labels: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Colour, dash and symbol of each of a model's labels, the same in every picture: seven colours, then the same
+    ones dashed, with diamonds. "none" is a dotted grey, so that it is not taken for a label."""
+    named = [label for label in labels if label != "none"]
     n = len(OKABE_ITO)
-    return {"color": OKABE_ITO[index % n], "dash": DASHES[index // n % len(DASHES)]}
+    styles = {
+        label: {
+            "color": OKABE_ITO[i % n],
+            "dash": DASHES[i // n % len(DASHES)],
+            "symbol": SYMBOLS[i // n % len(SYMBOLS)],
+        }
+        for i, label in enumerate(named)
+    }
+    return styles | {"none": {"color": "#8C8C8C", "dash": "dot", "symbol": "circle"}}
 
 
 def minutes(seconds: float) -> str:

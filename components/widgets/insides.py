@@ -151,7 +151,14 @@ def trajectory(clip: Clip, now: TransportState, activation: Activation, predicti
     path = project(frames, 3)
     labels = labels_at(prediction, activation.times) if colour == "best label" else None
     draw = layer_plots.trajectory_2d if dimensions == "2-D" else layer_plots.trajectory_3d
-    figure = draw(path.points, activation.times, clock=panes.clock_of(clip), explained=path.explained, labels=labels)
+    figure = draw(
+        path.points,
+        activation.times,
+        clock=panes.clock_of(clip),
+        explained=path.explained,
+        labels=labels,
+        all_labels=prediction.labels,
+    )
     panes.chart("trajectory", figure)
     share = path.explained[: 2 if dimensions == "2-D" else 3].sum()
     st.caption(

@@ -12,7 +12,7 @@ from components.errors import OtoscopeError
 from components.exports import tables
 from components.models.events import clip_label, find_events
 from components.plots import scores as score_plots
-from components.types import Clip, HeldOut, ModelCard, Prediction, Segment
+from components.types import Clip, ModelCard, Prediction, Segment
 from components.units import format_bytes, format_time
 from components.widgets import cached, panes, state
 from components.widgets.progress import progress
@@ -26,39 +26,33 @@ ASK_FIRST_S = 600.0
 def card(card: ModelCard) -> None:
     """The model in plain words: what it is for, and how far to trust it."""
     st.markdown(plain(card.summary))
-    if card.held_out:
-        columns = st.columns([1] * len(card.held_out) + [2] * (len(card.held_out) < 3))
-        for column, score in zip(columns, card.held_out, strict=False):
-            column.metric(
-                score.metric,
-                f"{score.score:.0%} right",
-                help=f"{score.protocol} Worst case {score.worst:.0%}.",
-            )
-            column.caption(f"worst: {score.worst:.0%} · {_worst(score)}")
-    else:
-        st.caption("Not measured by this project; see the card for what its makers say.")
+    for score in card.held_out:
+        worst = min(score.folds, key=lambda fold: fold[1])[0] if score.folds else ""
+        st.markdown(
+            f"**{score.score:.0%}** {plain(score.metric)} :small[(worst: {score.worst:.0%}, {plain(worst)})]",
+            help=plain(score.protocol),
+        )
+    if not card.held_out:
+        st.caption("How often it is wrong was not measured by this project; the card says what was tried.")
     with st.expander("The model's card", icon=":material/id_card:"):
         st.markdown(_card_text(card))
-
-
-def _worst(score: HeldOut) -> str:
-    return min(score.folds, key=lambda fold: fold[1])[0] if score.folds else ""
 
 
 def _card_text(card: ModelCard) -> str:
     facts = [
         f"**Listens at** {card.sr} Hz; each score has heard {card.window_s:.3g} s of sound, a new one comes every "
         f"{1000 * card.hop_s:.3g} ms.",
-        f"**Labels** {', '.join(card.labels)}",
-        f"**Trained on** {card.training_data}",
+        f"**Labels** {plain(', '.join(card.labels))}",
+        f"**Trained on** {plain(card.training_data)}",
         f"**Weights** {card.source}, {format_bytes(card.size_bytes)}; licence {card.licence}",
-        f"**To cite** {card.citation}",
+        f"**To cite** {plain(card.citation)}",
         "**Mind that**",
     ]
     folds = [
-        f"{score.metric}: " + ", ".join(f"{name} {value:.0%}" for name, value in score.folds) for score in card.held_out
+        f"{plain(score.metric)}: " + ", ".join(f"{name} {value:.0%}" for name, value in score.folds)
+        for score in card.held_out
     ]
-    lines = [*facts, *(f"- {caveat}" for caveat in card.caveats)]
+    lines = [*facts, *(f"- {plain(caveat)}" for caveat in card.caveats)]
     if folds:
         lines += ["**Held out, one by one**", *(f"- {fold}" for fold in folds)]
     return "\n\n".join(lines)

@@ -45,9 +45,8 @@ def _stay_on_top() -> None:
     """Keep the player in sight while the page scrolls below it."""
     background = st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor")
     wrapper = '[data-testid="stLayoutWrapper"]:has(> .st-key-player)'
-    st.html(
-        f"<style>{wrapper} {{position: sticky; top: 0; z-index: 90; background: {background}; padding: .4rem 0;}}</style>"
-    )
+    rules = f"position: sticky; top: 0; z-index: 90; background: {background}; padding: .4rem 0;"
+    st.html(f"<style>{wrapper} {{{rules}}}</style>")
 
 
 def player(decoded: Decoded, *, report_time: bool = False) -> TransportState:

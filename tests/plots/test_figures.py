@@ -164,8 +164,9 @@ def test_class_band_has_one_row_a_class():
 
 
 def test_classes_can_be_told_apart():
-    styles = [tuple(theme.class_style(i).values()) for i in range(24)]
-    assert len(set(styles)) == 24
+    labels = [f"label {i}" for i in range(24)]
+    styles = [tuple(style.values()) for style in theme.label_styles([*labels, "none"]).values()]
+    assert len(set(styles)) == 25
 
 
 def test_hidden_states_are_the_true_numbers_at_their_times():

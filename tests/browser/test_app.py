@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from components.audio.samples import SAMPLES
 from components.models import registry
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
+SAMPLES_S = sf.info(SAMPLES[0].path).duration
 FAMILY_NAMES = {"classical": "Classical", "cnn": "CNN", "rnn": "RNN and LSTM", "transformer": "Transformer"}
 
 # Every chart on the clock: where its playhead is and where the player's time should be [px], and its range [s].
@@ -75,10 +77,18 @@ class App:
         self.page.wait_for_function(
             "() => [...window.__otoscope.transports.values()][0]?.audio?.readyState >= 1", timeout=20_000
         )
+        for name in names:
+            if name != "trajectory":
+                self.page.wait_for_function(f"() => ({HEADS})().some((head) => head.name === '{name}')", timeout=20_000)
         self.page.wait_for_timeout(400)
 
     def heads(self) -> dict[str, dict[str, Any]]:
         return {head["name"]: head for head in self.page.evaluate(HEADS)}
+
+    def head(self, name: str) -> dict[str, Any]:
+        """One chart of `heads`, as soon as it is there: a run in between may have taken it away for a moment."""
+        found = self.page.wait_for_function(f"() => ({HEADS})().find((head) => head.name === '{name}')", timeout=20_000)
+        return found.json_value()
 
     def upload(self, path: Path, seconds: float) -> None:
         self.page.locator('[data-testid="stFileUploaderDropzoneInput"]').set_input_files(str(path))
@@ -166,7 +176,7 @@ def test_a_real_recording_plays_under_one_playhead(app: App, speech: Path) -> No
 
 def test_a_click_seeks_and_a_drag_zooms_every_picture_and_brings_finer_ones(app: App, speech: Path) -> None:
     app.upload(speech, 5.0)
-    picture = app.heads()["spectrogram"]
+    picture = app.head("spectrogram")
     y = picture["top"] + 40
     app.page.mouse.click(picture["left"] + 0.4 * picture["width"], y)
     app.page.wait_for_timeout(300)
@@ -185,7 +195,7 @@ def test_a_click_seeks_and_a_drag_zooms_every_picture_and_brings_finer_ones(app:
     app.settle("waveform", "spectrogram")
     # The view goes along to the next page.
     app.go("Predict", "predictions")
-    assert app.heads()["predictions"]["range"] == pytest.approx([1, 1.5], abs=0.03)
+    assert app.head("predictions")["range"] == pytest.approx([1, 1.5], abs=0.03)
 
 
 @pytest.mark.parametrize("video", [False, True], ids=["m4a", "mp4"])
@@ -218,11 +228,11 @@ def test_another_model_says_something_else_and_an_event_can_be_heard(app: App) -
 def test_inside_shows_the_states_and_the_path_of_every_model(app: App, card: Any) -> None:
     app.go("Inside", "predictions")
     app.choose(card.id, "hidden_states", "trajectory")
-    states = app.heads()["hidden_states"]
+    states = app.head("hidden_states")
     app.page.evaluate("() => [...window.__otoscope.transports.values()][0].seek(1)")
     app.settle("hidden_states", "trajectory")
-    assert abs(app.heads()["hidden_states"]["off"]) < 2
-    assert states["range"] == app.heads()["predictions"]["range"]
+    assert abs(app.head("hidden_states")["off"]) < 2
+    assert states["range"] == app.head("predictions")["range"]
     if "term" in card.emits:
         text = app.page.locator(".st-key-step").inner_text()
         assert "Frame" in text or "table" in text
@@ -250,6 +260,22 @@ def test_two_windows_do_not_see_each_others_recordings(
     other.page.get_by_role("combobox", name=re.compile("Clip in hand")).click()
     assert "speech.wav" not in other.page.get_by_role("listbox").inner_text()
     other.context.close()
+
+
+def test_a_recording_is_made_and_forgotten(chromium: Any, serve: Callable[[Path], str]) -> None:
+    window = App(chromium, serve(ROOT / "app.py"), permissions=["microphone"])
+    button = window.page.locator('[data-testid="stAudioInputActionButton"]').first
+    button.click()
+    window.page.wait_for_timeout(1500)
+    button.click()
+    window.page.get_by_text("Recording 1").first.wait_for()
+    window.settle("waveform", "spectrogram")
+    assert window.page.evaluate(DURATION) > 0.5
+    window.page.get_by_role("button", name="Forget this clip").click()
+    window.page.wait_for_function(f"() => Math.abs(({LAST_X})() - {SAMPLES_S}) < 0.1")
+    assert window.page.get_by_text("Recording 1").count() == 0
+    window.assert_sound()
+    window.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

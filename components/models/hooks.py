@@ -1,0 +1,45 @@
+"""Reading what flows through a torch module without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def outputs_of(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, list[torch.Tensor]]]:
+    """Collect the outputs of named submodules, one list entry a call, detached, while the context lasts.
+
+    Parameters
+    ----------
+    module : the network
+    names : names as in `module.named_modules()`
+
+    Raises
+    ------
+    AttributeError : no submodule of that name
+
+    Notes
+    -----
+    Of a tuple the first element is kept. The hooks are removed when the context ends, also by an exception.
+    """
+    kept: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    handles = []
+
+    def keep(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            kept[name].append((output[0] if isinstance(output, tuple) else output).detach())
+
+        return hook
+
+    try:
+        for name in kept:
+            handles.append(module.get_submodule(name).register_forward_hook(keep(name)))  # noqa: PERF401
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,169 @@
+"""One training loop for every network here: frames and whole digits are both asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from components.models import frames
+from components.training.data import IGNORED, NONE, Scene, Scenes, features
+from components.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    lr : highest learning rate (one cycle)
+    epochs : how often each recording is heard as a single digit
+    left, right : frames of context that the network takes off at each end
+    stride : frames a score stands for
+    singles, sequences : scenes in a batch of single digits and in a batch of 3 s scenes
+    """
+
+    lr: float
+    epochs: int
+    left: int
+    right: int
+    stride: int = 1
+    singles: int = 48
+    sequences: int = 10
+
+
+SCENE_S = 3.0
+CLIP_LOSS = 1.0
+"""Weight of the loss of whole digits beside the loss of frames."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's material.
+
+    Attributes
+    ----------
+    x : (B, left + T + right, n_mels)
+    heard : (B, T / stride), whether a score's frames belong to the scene and not to the padding
+    labels : (B, T / stride)
+    digits : (row, first, stop, digit) on the clock of the scores
+    """
+
+    x: torch.Tensor
+    heard: torch.Tensor
+    labels: torch.Tensor
+    digits: list[tuple[int, int, int, int]]
+
+
+def make_batch(scenes: Scenes, batch: list[Scene], recipe: Recipe) -> Batch:
+    """Augmented features of scenes, padded with silence to the longest, with labels every `stride` frames."""
+    stride = recipe.stride
+    length = -(-max(s.labels.size for s in batch) // stride) * stride
+    x = np.empty((len(batch), recipe.left + length + recipe.right, frames.PARAMS.n_mels), np.float32)
+    labels = np.full((len(batch), length), IGNORED)
+    heard = np.zeros((len(batch), length), bool)
+    digits = []
+    for row, scene in enumerate(batch):
+        values, silence = features(scenes.rng, scene.y)
+        x[row] = silence
+        x[row, recipe.left : recipe.left + len(values)] = values
+        labels[row, : scene.labels.size] = scene.labels
+        heard[row, : scene.labels.size] = True
+        digits += [(row, a // stride, max(a // stride + 1, b // stride), k) for a, b, k in scene.digits]
+    x_, heard_, labels_ = map(torch.from_numpy, (x, heard[:, ::stride].copy(), labels[:, ::stride].copy()))
+    return Batch(x_, heard_, labels_, digits)
+
+
+def batches_of_epoch(scenes: Scenes, recipe: Recipe) -> list[Callable[[], Batch]]:
+    """Makers of an epoch's batches: each recording once alone, as many batches of scenes, in random order."""
+    rng = scenes.rng
+    order = rng.permutation(len(scenes.utterances))
+    # Batches of like length waste no padding; a little randomness keeps them from being always the same.
+    sizes = np.array([scenes.utterances[i].y.size for i in order]) * rng.uniform(0.85, 1.15, order.size)
+    order = order[np.argsort(sizes)]
+    groups = [order[i : i + recipe.singles] for i in range(0, order.size, recipe.singles)]
+
+    def singles(group: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Batch:
+        return make_batch(scenes, [scenes.single(int(i)) for i in group], recipe)
+
+    def sequences() -> Batch:
+        chosen = [
+            scenes.nothing(SCENE_S) if rng.random() < 0.15 else scenes.sequence(SCENE_S)
+            for _ in range(recipe.sequences)
+        ]
+        return make_batch(scenes, chosen, recipe)
+
+    makers: list[Callable[[], Batch]] = [sequences for _ in groups]
+    makers += [lambda group=group: singles(group) for group in groups]  # type: ignore[misc]
+    return [makers[i] for i in rng.permutation(len(makers))]
+
+
+def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of frames plus CLIP_LOSS times that of each digit's mean logits over the ten digits."""
+    loss = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, label_smoothing=0.05)
+    if not batch.digits:
+        return loss
+    pooled = torch.stack([logits[row, a:b, :NONE].mean(dim=0) for row, a, b, _ in batch.digits])
+    digits = torch.tensor([digit for *_, digit in batch.digits])
+    return loss + CLIP_LOSS * F.cross_entropy(pooled, digits, label_smoothing=0.05)
+
+
+def statistics(
+    scenes: Scenes, transform: Callable[[FloatArray], FloatArray] = lambda x: x, count: int = 300
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of transform(log-mel) over augmented single digits, shape (n_features,) each."""
+    chosen = scenes.rng.integers(len(scenes.utterances), size=count)
+    x = np.concatenate([transform(features(scenes.rng, scenes.single(int(i)).y)[0]) for i in chosen])
+    return torch.from_numpy(x.mean(axis=0)), torch.from_numpy(x.std(axis=0))
+
+
+def fit(
+    net: nn.Module,
+    forward: Callable[[nn.Module, Batch], torch.Tensor],
+    scenes: Scenes,
+    recipe: Recipe,
+    report: Callable[[str], None] = lambda line: None,
+) -> nn.Module:
+    """Train a network and give back the running average of its weights.
+
+    Parameters
+    ----------
+    net : the network, its statistics set
+    forward : (net, batch) -> logits (B, T / stride, n_classes)
+    scenes : what it hears
+    recipe : how
+    report : called with a line of text after each epoch
+
+    Notes
+    -----
+    AdamW, one cycle, gradients clipped to norm 1. The number of epochs is fixed beforehand: nothing is chosen by
+    looking at held-out speakers.
+    """
+    per_epoch = len(batches_of_epoch(scenes, recipe))
+    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.lr, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.lr, total_steps=recipe.epochs * per_epoch, pct_start=0.2
+    )
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.98), use_buffers=True)
+    for epoch in range(recipe.epochs):
+        net.train()
+        total = 0.0
+        for make in batches_of_epoch(scenes, recipe):
+            batch = make()
+            loss = loss_of(forward(net, batch), batch)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            average.update_parameters(net)
+            total += float(loss.detach())
+        report(f"epoch {epoch + 1} of {recipe.epochs}: loss {total / per_epoch:.3f}")
+    trained: nn.Module = average.module
+    return trained.eval()

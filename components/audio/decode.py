@@ -7,7 +7,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -61,14 +61,15 @@ def decode(
     with open_recording(source, name, max_bytes) as recording:
         sr = min(recording.sr, MAX_CLIP_SR)
         mono = _Mono(recording)
-        store = _Store(sr, folder)
+        store = _Store(sr, folder, expected=(recording.n_frames or 0) * sr // recording.sr)
         try:
-            for block in _at_rate(ahead(mono.blocks()), recording.sr, sr):
-                store.add(block)
-                if store.size > MAX_DURATION_S * sr:
-                    raise DecodeError(f"{shown} is longer than 24 hours: cut it into parts.")
-                if on_progress is not None:
-                    on_progress(min(1.0, mono.share))
+            with closing(ahead(mono.read())) as raw:
+                for block in _at_rate(mono.blocks(raw), recording.sr, sr):
+                    store.add(block)
+                    if store.size > MAX_DURATION_S * sr:
+                        raise DecodeError(f"{shown} is longer than 24 hours: cut it into parts.")
+                    if on_progress is not None:
+                        on_progress(min(1.0, mono.share))
             if mono.broken == mono.seen:
                 raise DecodeError(f"{shown} holds no usable sample, only values that are not numbers: export it again.")
             y = store.finish()
@@ -97,17 +98,22 @@ class _Mono:
         self.has_bad = False
         self.share = 0.0
 
-    def blocks(self) -> Iterator[FloatArray]:
+    def read(self) -> Iterator[FloatArray]:
+        """The recording's own blocks, shape (n, channels), for a thread of their own."""
+        for raw in self.recording.blocks:
+            # Asked here, in the thread that reads: the decoder must not be asked by another while it works.
+            self.share = self.recording.share()
+            yield raw
+
+    def blocks(self, raws: Iterator[FloatArray]) -> Iterator[FloatArray]:
         """The samples as mono blocks, shape (n,)."""
         weights = np.full(self.recording.channels, 1 / self.recording.channels, np.float32)
-        for raw in self.recording.blocks:
+        for raw in raws:
             block = mended(raw)
             if block is not raw:
                 self.has_bad = True
                 self.broken += int(np.count_nonzero(~(np.abs(raw) <= ABSURD).any(axis=1)))
             y = block @ weights
-            # Asked here, in the thread that reads: the decoder must not be asked by another while it works.
-            self.share = self.recording.share()
             self.seen += len(y)
             self.peak = max(self.peak, peak(block))
             if len(weights) > 1:
@@ -118,10 +124,15 @@ class _Mono:
 
 
 class _Store:
-    """Takes blocks of samples: in memory as long as they are short, in a private file after that."""
+    """Takes blocks of samples: in memory as long as they are short, in a private file after that.
 
-    def __init__(self, sr: int, folder: Path | None) -> None:
+    Of a recording that is `expected` to be long all samples go into the file, so that ten minutes of it need not be
+    in memory first. Headers lie: what turns out short is read back.
+    """
+
+    def __init__(self, sr: int, folder: Path | None, expected: int) -> None:
         self._limit = MEMORY_S * sr
+        self._expected = expected
         self._folder = folder
         # Pages that are never written cost nothing, so a short clip does not pay for the ten minutes.
         self._memory: FloatArray = np.empty(self._limit, np.float32)
@@ -137,7 +148,7 @@ class _Store:
 
     def add(self, block: FloatArray) -> None:
         self._sha.update(block.data)
-        if self._file is None and self.size + block.size > self._limit:
+        if self._file is None and max(self._expected, self.size + block.size) > self._limit:
             self._spill()
         if self._file is None:
             self._memory[self.size : self.size + block.size] = block
@@ -160,6 +171,10 @@ class _Store:
             y = self._memory[: self.size]
             return y if self.size > self._limit // 2 else y.copy()
         self._file.close()
+        if self.size <= self._limit:
+            short = np.fromfile(self._path, np.float32)
+            _remove(self._path, self._own_folder)
+            return short
         samples: FloatArray = np.memmap(self._path, np.float32, "r")
         weakref.finalize(samples, _remove, self._path, self._own_folder)
         return samples

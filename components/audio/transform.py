@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from queue import Full, Queue
 from threading import Event, Thread
@@ -70,7 +70,7 @@ def _make(items: Iterator[object], line: Queue[object], given_up: Event) -> None
         _offer(_Failure(error), line, given_up)
 
 
-def ahead(items: Iterator[T], depth: int = 4) -> Iterator[T]:
+def ahead(items: Iterator[T], depth: int = 4) -> Generator[T, None, None]:
     """The same items, made up to `depth` ahead in a thread of their own.
 
     Decoders, numpy, hashing and writing all let go of Python's lock, so that making the items and using them take

@@ -11,13 +11,14 @@ from torch import nn
 
 
 @contextmanager
-def outputs_of(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, list[torch.Tensor]]]:
+def outputs_of(module: nn.Module, names: Iterable[str], *, item: int = 0) -> Iterator[dict[str, list[torch.Tensor]]]:
     """Collect the outputs of named submodules, one list entry a call, detached, while the context lasts.
 
     Parameters
     ----------
     module : the network
     names : names as in `module.named_modules()`
+    item : which element to keep where a submodule returns a tuple
 
     Raises
     ------
@@ -25,14 +26,14 @@ def outputs_of(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, li
 
     Notes
     -----
-    Of a tuple the first element is kept. The hooks are removed when the context ends, also by an exception.
+    The hooks are removed when the context ends, also by an exception.
     """
     kept: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     handles = []
 
     def keep(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            kept[name].append((output[0] if isinstance(output, tuple) else output).detach())
+            kept[name].append((output[item] if isinstance(output, tuple) else output).detach())
 
         return hook
 

@@ -33,7 +33,7 @@ MODULES = {
 @cache
 def cards() -> tuple[ModelCard, ...]:
     """The cards of all models, in the order in which a list shows them."""
-    return tuple(card(model_id) for model_id in MODULES if _folder(model_id).is_dir())
+    return tuple(card(model_id) for model_id in MODULES)
 
 
 @cache

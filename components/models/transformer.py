@@ -16,6 +16,7 @@ import torch
 from components.errors import ModelError
 from components.models import frames
 from components.models.base import OnProgress, read_card
+from components.models.hooks import outputs_of
 from components.types import Activation, Clip, FloatArray, ModelCard, Prediction, Times
 
 STRIDE = 2
@@ -23,6 +24,13 @@ STRIDE = 2
 OWN, CONTEXT = 256, 64
 """Frames that a window answers for, and those it hears on each side besides (4.1 s and 1.0 s)."""
 LAYERS, HIDDEN, DROPOUT = 3, 96, 0.1
+ENCODER = "wav2vec2_bert.encoder.layers"
+MODULES = {
+    "embedding": "wav2vec2_bert.feature_projection",
+    **{f"layer_{n + 1}": f"{ENCODER}.{n}" for n in range(LAYERS)},
+}
+ATTENTIONS = {f"attention_{n + 1}": f"{ENCODER}.{n}.self_attn" for n in range(LAYERS)}
+"""Submodules whose output a layer is; the second of what self_attn returns are its weights."""
 ATTENTION_LIMIT_S = 60.0
 """Attention of a longer stretch would take gigabytes: it grows with the square of the length."""
 
@@ -65,6 +73,16 @@ def tokens_of(net: Any, x: torch.Tensor) -> torch.Tensor:
     return ((coefficients - mean) / std).reshape(x.shape[0], x.shape[1] // STRIDE, -1)
 
 
+def logits_of(net: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """What net(tokens).logits is, part by part: (B, T, D) -> (B, T, n_classes).
+
+    The call of the whole would leave transformers' hooks for output_hidden_states in the network for good.
+    """
+    hidden_states, _ = net.wav2vec2_bert.feature_projection(tokens)
+    logits: torch.Tensor = net.classifier(net.wav2vec2_bert.encoder(hidden_states)[0])
+    return logits
+
+
 def token_times(count: int) -> Times:
     """Centres of the first `count` tokens, shape (count,) [s]."""
     return np.asarray((np.arange(count) * STRIDE + (STRIDE - 1) / 2) * frames.HOP_S, np.float64)
@@ -100,8 +118,8 @@ class TransformerModel:
     def predict(self, clip: Clip, on_progress: OnProgress | None = None) -> Prediction:
         logits = []
         for x, before, k in token_windows(frames.log_mel_blocks(clip, on_progress)):
-            out = self.net(tokens_of(self.net, torch.from_numpy(x)[None])).logits[0]
-            logits.append(out[before : before + k].numpy())
+            tokens = tokens_of(self.net, torch.from_numpy(x)[None])
+            logits.append(logits_of(self.net, tokens)[0, before : before + k].numpy())
         return frames.prediction_of(self.card, logits, token_times(sum(map(len, logits))))
 
     @torch.inference_mode()
@@ -115,8 +133,7 @@ class TransformerModel:
         ModelError : unknown layer, or attention of more than ATTENTION_LIMIT_S
         """
         frames.check_layers(self.card, layers)
-        wants_attention = any(name.startswith("attention") for name in layers)
-        if wants_attention and clip.duration > ATTENTION_LIMIT_S:
+        if set(layers) & set(ATTENTIONS) and clip.duration > ATTENTION_LIMIT_S:
             raise ModelError(
                 f"Attention can be shown for at most {ATTENTION_LIMIT_S:.0f} s at once, and this is "
                 f"{clip.duration:.0f} s long; choose a shorter section."
@@ -125,27 +142,27 @@ class TransformerModel:
         starts: list[tuple[int, int, int]] = []
         done = 0
         for x, before, k in token_windows(frames.log_mel_blocks(clip, on_progress)):
-            tokens = tokens_of(self.net, torch.from_numpy(x)[None])
-            out = self.net(tokens, output_hidden_states=True, output_attentions=wants_attention)
+            found = self._window(torch.from_numpy(x)[None], layers)
             for name in layers:
-                values = _layer(name, tokens, out)[..., before : before + k, :]
-                kept[name].append(values.numpy())
+                kept[name].append(found[name][..., before : before + k, :].numpy())
             starts.append((done, done - before, k))
             done += k
         times = token_times(done)
         return {name: _activation(name, kept[name], starts, times) for name in layers}
 
-
-def _layer(name: str, tokens: torch.Tensor, out: Any) -> torch.Tensor:
-    """A layer's values of one window: (T, D), or (head, query, key) for attention."""
-    if name == "input":
-        return tokens[0]
-    if name == "embedding":
-        return out.hidden_states[0][0]  # type: ignore[no-any-return]
-    kind, number = name.rsplit("_", 1)
-    if kind == "attention":
-        return out.attentions[int(number) - 1][0]  # type: ignore[no-any-return]
-    return out.hidden_states[int(number)][0]  # type: ignore[no-any-return]
+    def _window(self, x: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Layers of one window: (T, D) each, or (head, query, key) for attention."""
+        tokens = tokens_of(self.net, x)
+        states = {name: MODULES[name] for name in layers if name in MODULES}
+        weights = {name: ATTENTIONS[name] for name in layers if name in ATTENTIONS}
+        with (
+            outputs_of(self.net, states.values()) as state_of,
+            outputs_of(self.net, weights.values(), item=1) as weights_of,
+        ):
+            logits_of(self.net, tokens)
+        found = {name: state_of[module][0][0] for name, module in states.items()}
+        found |= {name: weights_of[module][0][0] for name, module in weights.items()}
+        return found | {"input": tokens[0]}
 
 
 def _activation(name: str, parts: list[FloatArray], starts: list[tuple[int, int, int]], times: Times) -> Activation:
@@ -163,12 +180,10 @@ def _activation(name: str, parts: list[FloatArray], starts: list[tuple[int, int,
 
 def card_facts() -> dict[str, object]:
     """What the architecture decides of a card."""
-    numbers = range(1, LAYERS + 1)
-    layers = ["input", "embedding", *(f"layer_{n}" for n in numbers), *(f"attention_{n}" for n in numbers)]
     return {
         "window_s": round(frames.WINDOW_S + (OWN + 2 * CONTEXT - 1) * frames.HOP_S, 4),
         "hop_s": STRIDE * frames.HOP_S,
-        "layers": layers,
+        "layers": ["input", *MODULES, *ATTENTIONS],
         "emits": ["input", "embedding", *["hidden_state"] * LAYERS, *["attention"] * LAYERS],
     }
 
@@ -181,7 +196,9 @@ def save(net: Any, folder: Path) -> None:
 def load(folder: Path) -> TransformerModel:
     """The model kept in `folder`, in Hugging Face's format, with card.json; nothing is fetched."""
     from transformers import Wav2Vec2BertForAudioFrameClassification
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # it would write to the terminal of whoever started the app
     net = Wav2Vec2BertForAudioFrameClassification.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, attn_implementation="eager"
     )

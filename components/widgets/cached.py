@@ -61,7 +61,7 @@ def session_folder() -> Path:
     return _session().folder
 
 
-def store_file(data: bytes | memoryview) -> Path:
+def store_file(data: bytes) -> Path:
     """Keep bytes that the user brought under an unguessable name in the private folder."""
     path = session_folder() / secrets.token_hex(16)
     path.touch(mode=0o600)

@@ -36,7 +36,7 @@ def _take_in(widget: str, fallback: str) -> None:
     upload: UploadedFile | None = state.widget_value(widget)
     if upload is None:
         return
-    path = cached.store_file(upload.getbuffer())
+    path = cached.store_file(upload.getvalue())  # getbuffer() would copy it
     name = display_name(upload.name) if widget.startswith("upload") else fallback
     state.hold({"key": path.name, "name": name, "path": str(path)})
     state.set_widget(CHOICE, path.name)

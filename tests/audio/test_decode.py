@@ -308,3 +308,17 @@ def test_real_recordings_equal_soundfile(data_dir: Path) -> None:
         assert not decoded.notes
         assert decoded.clip.sr == sr
         np.testing.assert_allclose(decoded.clip.y, y.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("claimed", [0, 10**9], ids=["says nothing", "claims a billion samples"])
+def test_a_short_recording_is_in_memory_whatever_its_header_claims(claimed: int, tmp_path: Path) -> None:
+    """A long claim sends the samples to the disk from the start; what turns out short is read back and removed."""
+    store = decode_module._Store(8000, tmp_path, expected=claimed)
+    y = np.linspace(-1, 1, 5000, dtype=np.float32)
+    store.add(y[:3000])
+    store.add(y[3000:])
+    kept = store.finish()
+    assert not isinstance(kept, np.memmap)
+    np.testing.assert_array_equal(kept, y)
+    assert store.digest == digest_of(y, 8000)
+    assert list(tmp_path.iterdir()) == []

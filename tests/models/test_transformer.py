@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -71,11 +73,25 @@ def test_stitched_is_whole_away_from_the_seams(model: tr.TransformerModel, monke
     assert difference.mean() < 0.02
 
 
+def test_layers_are_transformers_own_hidden_states(model: tr.TransformerModel) -> None:
+    a = model.inspect(clip(2), model.card.layers)
+    assert all(not module._forward_hooks for module in model.net.modules())
+    with torch.inference_mode():
+        tokens = torch.tensor(a["input"].values)[None]
+        logits = tr.logits_of(model.net, tokens)
+        out = copy.deepcopy(model.net)(tokens, output_hidden_states=True, output_attentions=True)
+    np.testing.assert_allclose(logits.numpy(), out.logits.numpy(), atol=1e-5)
+    for name, expected in zip(("embedding", "layer_1", "layer_2", "layer_3"), out.hidden_states, strict=True):
+        np.testing.assert_allclose(a[name].values, expected[0].numpy(), atol=1e-5)
+    for number, expected in enumerate(out.attentions, start=1):
+        np.testing.assert_allclose(a[f"attention_{number}"].values, expected[0].numpy(), atol=1e-6)
+
+
 def test_a_short_clip_is_one_window(model: tr.TransformerModel) -> None:
     sound = clip(3)
     a = model.inspect(sound, ["layer_3", "input"])
     with torch.inference_mode():
-        expected = model.net(torch.tensor(a["input"].values)[None]).logits[0].softmax(dim=1).numpy()
+        expected = tr.logits_of(model.net, torch.tensor(a["input"].values)[None])[0].softmax(dim=1).numpy()
         shown = model.net.classifier(torch.tensor(a["layer_3"].values)).softmax(dim=1).numpy()
     prediction = model.predict(sound)
     np.testing.assert_allclose(prediction.scores, expected, atol=1e-5)

@@ -270,8 +270,8 @@ def make_card(name: str, maker: Maker, held_out: Sequence[HeldOut], size_bytes: 
 
 
 def write_card(folder: Path, name: str, maker: Maker, held_out: Sequence[HeldOut]) -> ModelCard:
-    """Write card.json; size_bytes is what lies beside it."""
-    size = sum(p.stat().st_size for p in folder.iterdir() if p.is_file() and p.name != "card.json")
+    """Write card.json; size_bytes is the size of the weight files beside it."""
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".skops"))
     card = make_card(name, maker, held_out, size)
     (folder / "card.json").write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", "utf-8")
     return card

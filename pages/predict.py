@@ -20,7 +20,7 @@ settled = st.container()
 threshold = pickers.threshold(card)
 events = listening.events_of(prediction, threshold)
 with settled:
-    listening.verdict(prediction, card)
+    listening.verdict(prediction)
     listening.predictions(clip, now, prediction, threshold=threshold, events=events)
 listening.events(events)
 listening.downloads(decoded, card, prediction, events, threshold)

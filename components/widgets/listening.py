@@ -21,6 +21,8 @@ from components.widgets.transport import TransportState
 
 ASK_FIRST_S = 600.0
 """A model is not set to work on a longer clip before the user says so."""
+CROWDED_S = 120.0
+"""Of longer clips the scores are drawn as strips unless the user wants curves, which would hide each other."""
 
 
 def card(card: ModelCard) -> None:
@@ -29,7 +31,8 @@ def card(card: ModelCard) -> None:
     for score in card.held_out:
         worst = min(score.folds, key=lambda fold: fold[1])[0] if score.folds else ""
         st.markdown(
-            f"**{score.score:.0%}** {plain(score.metric)} :small[(worst: {score.worst:.0%}, {plain(worst)})]",
+            f"{plain(score.metric[:1].upper() + score.metric[1:])}: **{score.score:.0%}** "
+            f":small[(worst: {score.worst:.0%}, {plain(worst)})]",
             help=plain(score.protocol),
         )
     if not card.held_out:
@@ -61,22 +64,23 @@ def _card_text(card: ModelCard) -> str:
 def listen(clip: Clip, card: ModelCard) -> Prediction:
     """The model's scores for the clip; asks first when the clip is long. Stops the page when there are none."""
     key = (clip.digest, card.id)
-    known = cached.has("prediction", key)
-    if not known and clip.duration > ASK_FIRST_S:
-        start = st.button(f"Let {card.title} listen to all {format_time(clip.duration)}", type="primary")
-        if not start:
+    above = st.empty()
+    if clip.duration > ASK_FIRST_S and not cached.has("prediction", key):
+        if not above.button(f"Let {card.title} listen to all {format_time(clip.duration)}", type="primary"):
             st.info("This clip is long: the model starts when you say so. A click on anything stops it again.")
             st.stop()
-        st.button("Stop", icon=":material/stop:")
+        above.button("Stop", icon=":material/stop:")
     try:
         with progress(f"{card.title} is listening") as report:
-            return cached.remember("prediction", key, lambda: analyse_clip(clip, card.id, report))
+            prediction = cached.remember("prediction", key, lambda: analyse_clip(clip, card.id, report))
     except OtoscopeError as error:
         st.error(plain(str(error)), icon=":material/error:")
         st.stop()
+    above.empty()
+    return prediction
 
 
-def verdict(prediction: Prediction, card: ModelCard) -> None:
+def verdict(prediction: Prediction) -> None:
     """The one label for the whole clip, with the caution it needs."""
     label, score = clip_label(prediction)
     st.markdown(
@@ -102,7 +106,10 @@ def predictions(
     )
     view = panes.view_of(clip, now)
     clock = panes.clock_of(clip)
-    as_strips = len(prediction.labels) > 1 and st.toggle("All labels, as strips", key="strips", persist_state="session")
+    crowded = clip.duration > CROWDED_S
+    as_strips = len(prediction.labels) > 1 and st.toggle(
+        "All labels, as strips", value=crowded, key=f"strips_{crowded}", persist_state="session"
+    )
     if as_strips:
         figure = score_plots.class_band(prediction, clock=clock, view=view)
     else:

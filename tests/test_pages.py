@@ -111,3 +111,17 @@ def test_every_bad_input_gets_its_sentence_on_the_page_and_on_the_command_line(t
     assert [row["file"] for row in rows] == [case.name for case in refused]
     for row in rows:
         assert [row["error"]] == said[row["file"]]
+
+
+@pytest.mark.parametrize("scale", ["mel", "linear", "log", "mel bands"])
+@pytest.mark.parametrize("clip", ["made:Silence", "sample:A sentence"])
+def test_every_frequency_axis_can_be_drawn(scale, clip):
+    at = open_page("explore")
+    at.session_state["clip_in_hand"] = clip
+    at.button_group(key="scale").set_value(scale).run()
+    assert not at.exception
+    assert charts(at) == 3
+    at.button_group(key="mfcc_order").set_value("delta delta").run()
+    at.button_group(key="curves").set_value(["rms", "spectral_centroid", "zero_crossing_rate"]).run()
+    assert not at.exception
+    assert charts(at) == 6

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 
 from components.audio.decode import Decoded
 from components.features import spectral
 from components.features.envelope import envelope
-from components.features.picture import mfcc_picture, picture
+from components.features.picture import Scale, mel_picture, mfcc_picture, picture
 from components.plots import time as time_plots
 from components.plots import timefreq
 from components.plots.theme import View, alt_text
@@ -114,12 +114,23 @@ def spectrogram(
         "0 dB is the strongest sine that the recording can hold.",
     )
     view = view_of(clip, now)
-    key = ("picture", clip.digest, view, settings.params, settings.scale, settings.fmin, settings.fmax)
+    draw = _mel_bands if settings.scale == "mel bands" else _frequencies
+    used = draw(clip, view, settings, height)
+    asked = settings.params.hop_length
+    if name_step and used != asked:
+        st.caption(
+            f"For a view of this length a frame is drawn every {1000 * used / clip.sr:.1f} ms "
+            f"(the setting is {1000 * asked / clip.sr:.1f} ms); zoom to change that."
+        )
 
+
+def _frequencies(clip: Clip, view: View, settings: PictureSettings, height: int) -> int:
+    """Draw the spectrogram on its scale; the hop that was used."""
+    scale = cast("Scale", settings.scale)
     cells = cached.remember(
         "picture",
-        key,
-        lambda: picture(clip, *view, settings.params, scale=settings.scale, fmin=settings.fmin, fmax=settings.fmax),
+        ("picture", clip.digest, view, settings.params, scale, settings.fmin, settings.fmax),
+        lambda: picture(clip, *view, settings.params, scale=scale, fmin=settings.fmin, fmax=settings.fmax),
     )
     figure = timefreq.spectrogram(
         cells,
@@ -130,12 +141,15 @@ def spectrogram(
         colours=settings.colours,
     )
     chart("spectrogram", figure)
-    used, asked = cells.params.hop_length, settings.params.hop_length
-    if name_step and used != asked:
-        st.caption(
-            f"For a view of this length a frame is drawn every {1000 * used / clip.sr:.1f} ms "
-            f"(the setting is {1000 * asked / clip.sr:.1f} ms); zoom to change that."
-        )
+    return cells.params.hop_length
+
+
+def _mel_bands(clip: Clip, view: View, settings: PictureSettings, height: int) -> int:
+    """Draw the mel bands; the hop that was used."""
+    key = ("mel bands", clip.digest, view, settings.params)
+    feature = cached.remember("picture", key, lambda: mel_picture(clip, *view, settings.params))
+    chart("spectrogram", timefreq.mel(feature, clock=clock_of(clip), view=view, height=height))
+    return feature.params.hop_length
 
 
 def mfcc(clip: Clip, now: TransportState, settings: PictureSettings) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from components.features.picture import Scale
 from components.models import registry
 from components.types import Clip, FrameParams, ModelCard
 from components.units import format_hz
@@ -17,11 +16,7 @@ FAMILIES = {
     "rnn": "RNN and LSTM",
     "transformer": "Transformer",
 }
-SCALES: dict[Scale, str] = {
-    "mel": "mel",
-    "linear": "linear",
-    "log": "log",
-}
+SCALES = ("mel", "linear", "log", "mel bands")
 N_FFT = (256, 512, 1024, 2048, 4096)
 COLOURS = {
     "Magma": "black, purple, orange",
@@ -36,7 +31,7 @@ class PictureSettings:
     """How Explore draws the spectrogram and the MFCC."""
 
     params: FrameParams
-    scale: Scale
+    scale: str
     fmin: float
     fmax: float
     db_range: tuple[float, float]
@@ -46,17 +41,16 @@ class PictureSettings:
 def picture_settings(clip: Clip) -> PictureSettings:
     """The settings of the spectrogram, in one row and a drawer."""
     nyquist = clip.sr / 2
-    left, middle, right = st.columns([1.6, 2.4, 1.2], vertical_alignment="bottom")
+    left, middle, right = st.columns([2, 2.2, 1.2], vertical_alignment="bottom")
     scale = left.segmented_control(
         "Frequency axis",
-        list(SCALES),
-        format_func=SCALES.__getitem__,
+        SCALES,
         default="mel",
         required=True,
         key="scale",
         persist_state="session",
         help="Mel spaces frequencies roughly as we hear them, with more room for low ones. Linear gives each Hz the "
-        "same height, log each octave.",
+        "same height, log each octave. Mel bands: 64 bands, what most models are given in place of the picture.",
     )
     n_fft = middle.select_slider(
         "Frame length (n_fft)",

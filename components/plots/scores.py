@@ -73,7 +73,7 @@ def scores(
     *,
     clock: str,
     view: View,
-    n_best: int = 5,
+    n_best: int = 8,
     threshold: float | None = None,
     events: Sequence[Segment] = (),
     height: int = 240,

@@ -337,3 +337,8 @@ class ModelCard:
         _require(len(set(self.labels)) == len(self.labels), f"{self.id} names a label twice.")
         _require(len(self.layers) == len(self.emits), f"{self.id} must name one kind for each layer.")
         _require(self.sr > 0 and self.window_s > 0 and self.hop_s > 0, f"{self.id}: sr, window and hop > 0.")
+
+    @property
+    def kinds(self) -> dict[str, ActivationKind]:
+        """What each layer holds, in the order of `layers`."""
+        return dict(zip(self.layers, self.emits, strict=True))

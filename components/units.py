@@ -19,11 +19,6 @@ def power_to_db(power: npt.ArrayLike, ref: float = 1.0) -> FloatArray:
     return decibels
 
 
-def amplitude_to_db(amplitude: npt.ArrayLike, ref: float = 1.0) -> FloatArray:
-    """20 log10(|amplitude| / ref), not below `DB_FLOOR`; any shape, float32."""
-    return power_to_db(np.square(np.asarray(amplitude, dtype=np.float32)), ref * ref)
-
-
 def format_time(seconds: float) -> str:
     """Clock time as people write it: 0:07.25, 12:05.00, 1:02:03.00."""
     hundredths = round(max(0.0, seconds) * 100)

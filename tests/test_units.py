@@ -8,7 +8,7 @@ from components import units
 
 def test_decibels():
     np.testing.assert_allclose(units.power_to_db([1, 10, 100, 0.5]), [0, 10, 20, -3.0103], atol=1e-4)
-    np.testing.assert_allclose(units.amplitude_to_db([1, -10, 0.5], ref=2.0), [-6.0206, 13.9794, -12.0412], atol=1e-4)
+    np.testing.assert_allclose(units.power_to_db([1, 100, 0.25], ref=4.0), [-6.0206, 13.9794, -12.0412], atol=1e-4)
     np.testing.assert_allclose(units.power_to_db(np.zeros(3)), units.DB_FLOOR, atol=1e-4)
 
 

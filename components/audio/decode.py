@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soxr
 
 from components.audio.readers import ABSURD, Recording, display_name, mended, open_recording, peak
-from components.audio.transform import ahead
+from components.audio.transform import ahead, at_rate
 from components.errors import DecodeError
 from components.types import Clip, ClipSource, FloatArray
 from components.units import format_hz, format_time
@@ -64,7 +63,7 @@ def decode(
         store = _Store(sr, folder, expected=(recording.n_frames or 0) * sr // recording.sr)
         try:
             with closing(ahead(mono.read())) as raw:
-                for block in _at_rate(mono.blocks(raw), recording.sr, sr):
+                for block in at_rate(mono.blocks(raw), recording.sr, sr):
                     store.add(block)
                     if store.size > MAX_DURATION_S * sr:
                         raise DecodeError(f"{shown} is longer than 24 hours: cut it into parts.")
@@ -192,25 +191,6 @@ def _remove(path: Path, folder: Path | None) -> None:
     if folder is not None:
         with suppress(OSError):
             folder.rmdir()
-
-
-def _at_rate(blocks: Iterator[FloatArray], sr_in: int, sr_out: int) -> Iterator[FloatArray]:
-    if sr_in == sr_out:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(sr_in, sr_out, 1, dtype="float32", quality="HQ")
-    made, last = 0, np.zeros(1, np.float32)
-    for block in blocks:
-        last = block[-1:]
-        out = stream.resample_chunk(block)
-        made += out.size
-        if out.size:
-            yield out
-    out = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    if out.size:
-        yield out
-    elif not made:
-        yield last  # shorter than one sample at the new rate
 
 
 def _notes(shown: str, clip: Clip, recording: Recording, mono: _Mono) -> Iterator[str]:

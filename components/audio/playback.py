@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
-import soxr
 
 from components.audio.readers import ABSURD, Recording, mended, open_recording, peak
+from components.audio.transform import at_rate
 from components.types import Clip, FloatArray
 
 SHORT_S = 600
@@ -137,21 +137,14 @@ def _write_flac(target: io.BytesIO | Path, recording: Recording, on_progress: Ca
     channels = recording.channels if recording.channels <= 2 else 1
     where = target if isinstance(target, io.BytesIO) else str(target)
     with sf.SoundFile(where, "w", sr, channels, "PCM_16", format="FLAC", compression_level=0.0) as out:
-        for block in _for_player(recording, channels, sr):
+        for block in at_rate(_for_player(recording, channels), recording.sr, sr, channels):
             out.write(np.clip(block, -1.0, 1.0))
             if on_progress is not None:
                 on_progress(min(1.0, recording.share()))
 
 
-def _for_player(recording: Recording, channels: int, sr: int) -> Iterator[FloatArray]:
-    """Finite blocks (n, channels) at `sr`."""
-    stream = None
-    if sr != recording.sr:
-        stream = soxr.ResampleStream(recording.sr, sr, channels, dtype="float32", quality="HQ")
+def _for_player(recording: Recording, channels: int) -> Iterator[FloatArray]:
+    """Finite blocks (n, channels)."""
     for raw in recording.blocks:
         block = mended(raw)
-        if channels != recording.channels:
-            block = block.mean(axis=1, keepdims=True, dtype=np.float32)
-        yield block if stream is None else stream.resample_chunk(np.ascontiguousarray(block))
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)
+        yield block if channels == recording.channels else block.mean(axis=1, keepdims=True, dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from queue import Full, Queue
 from threading import Event, Thread
@@ -16,30 +16,37 @@ from components.types import Clip, FloatArray
 BLOCK_S = 10.0
 
 
-def resampled_blocks(clip: Clip, sr: int, block_s: float = BLOCK_S) -> Iterator[FloatArray]:
-    """The clip at `sr` [Hz] in consecutive blocks, shape (n,) each; together equal to one resampling of the whole.
+def at_rate(blocks: Iterable[FloatArray], sr_in: int, sr_out: int, channels: int = 1) -> Iterator[FloatArray]:
+    """Consecutive blocks brought from sr_in to sr_out [Hz]; together equal to one resampling of the whole.
+
+    Blocks are of shape (n,), or (n, channels) where there are several. A signal shorter than one sample at the new
+    rate gives its last sample.
 
     Source: soxr's `ResampleStream`, quality HQ, the resampler of librosa's default.
     """
-    size = max(1, round(block_s * clip.sr))
-    if sr == clip.sr:
-        yield from clip.blocks(size)
+    if sr_in == sr_out:
+        yield from blocks
         return
-    stream = soxr.ResampleStream(clip.sr, sr, 1, dtype="float32", quality="HQ")
-    for start in range(0, clip.y.size, size):
-        block = clip.read(start, start + size)
-        out = stream.resample_chunk(np.ascontiguousarray(block), last=start + size >= clip.y.size)
-        if out.size:
+    stream = soxr.ResampleStream(sr_in, sr_out, channels, dtype="float32", quality="HQ")
+    block, made = np.zeros(0, np.float32), 0
+    for block in blocks:
+        out = stream.resample_chunk(np.ascontiguousarray(block))
+        made += len(out)
+        if len(out):
             yield out
+    out = stream.resample_chunk(np.zeros((0, *block.shape[1:]), np.float32), last=True)
+    if len(out) or not made:
+        yield out if len(out) else block[-1:]
+
+
+def resampled_blocks(clip: Clip, sr: int, block_s: float = BLOCK_S) -> Iterator[FloatArray]:
+    """The clip at `sr` [Hz] in consecutive blocks, shape (n,) each; see `at_rate`."""
+    return at_rate(clip.blocks(max(1, round(block_s * clip.sr))), clip.sr, sr)
 
 
 def resample(clip: Clip, sr: int) -> FloatArray:
-    """The whole clip at `sr` [Hz] in memory, shape (round(n_samples * sr / clip.sr),) give or take one sample.
-
-    A clip so short that nothing is left of it gives one zero sample.
-    """
-    blocks = list(resampled_blocks(clip, sr))
-    return np.concatenate(blocks) if blocks else np.zeros(1, np.float32)
+    """The whole clip at `sr` [Hz] in memory, shape (round(n_samples * sr / clip.sr),) give or take one sample."""
+    return np.concatenate(list(resampled_blocks(clip, sr)))
 
 
 T = TypeVar("T")

@@ -50,24 +50,15 @@ class Picture:
     params: FrameParams
 
 
-def hz_to_mel(hz: npt.ArrayLike) -> Times:
-    """Slaney's mel scale, as librosa's: linear below 1 kHz, 27 steps for a factor of 6.4 above; any shape."""
-    f = np.asarray(hz, np.float64)
-    return np.where(f < 1000, f * 3 / 200, 15 + 27 * np.log(np.maximum(f, 1000) / 1000) / np.log(6.4))
-
-
-def mel_to_hz(mel: npt.ArrayLike) -> Times:
-    """Inverse of `hz_to_mel` [Hz]; any shape."""
-    m = np.asarray(mel, np.float64)
-    return np.where(m < 15, m * 200 / 3, 1000 * np.exp(np.maximum(m - 15, 0) * np.log(6.4) / 27))
-
-
 def row_edges(scale: Scale, fmin: float, fmax: float, rows: int) -> Times:
     """Edges of `rows` rows, equally spaced on the scale from fmin to fmax, shape (rows + 1,) [Hz]."""
     if scale == "linear":
         return np.linspace(fmin, fmax, rows + 1)
     if scale == "mel":
-        return mel_to_hz(np.linspace(hz_to_mel(fmin), hz_to_mel(fmax), rows + 1))
+        import librosa
+
+        edges: Times = librosa.mel_frequencies(rows + 1, fmin=fmin, fmax=fmax)
+        return edges
     return np.geomspace(fmin, fmax, rows + 1)
 
 

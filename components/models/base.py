@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from components.errors import ModelError
 from components.types import Activation, Clip, HeldOut, ModelCard, Prediction
 
 OnProgress = Callable[[float], None]
@@ -39,3 +40,10 @@ def read_card(folder: Path) -> ModelCard:
     )
     frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     return ModelCard(**frozen)
+
+
+def check_layers(card: ModelCard, layers: Sequence[str]) -> None:
+    """Raise ModelError for a layer that the card does not name."""
+    for name in layers:
+        if name not in card.layers:
+            raise ModelError(f"{card.title} has no layer called {name}; choose among {', '.join(card.layers)}.")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from components.errors import ModelError
 from components.models import frames
-from components.models.base import OnProgress, read_card
+from components.models.base import OnProgress, check_layers, read_card
 from components.types import Activation, ActivationKind, Clip, FloatArray, ModelCard, Prediction
 
 WEIGHTS = "model.skops"
@@ -141,7 +141,7 @@ class ClassicalModel:
     def inspect(
         self, clip: Clip, layers: Sequence[str], on_progress: OnProgress | None = None
     ) -> dict[str, Activation]:
-        frames.check_layers(self.card, layers)
+        check_layers(self.card, layers)
         kept: dict[str, list[FloatArray]] = {name: [] for name in layers}
         for log_mel, k in frames.windows(frames.log_mel_blocks(clip, on_progress), MARGIN, MARGIN):
             found = self._layers(log_mel, k)

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from components.models import frames
-from components.models.base import OnProgress, read_card
+from components.models.base import OnProgress, check_layers, read_card
 from components.models.hooks import outputs_of
-from components.types import Activation, ActivationKind, Clip, FloatArray, ModelCard, Prediction
+from components.types import Activation, Clip, FloatArray, ModelCard, Prediction
 
 WEIGHTS = "model.safetensors"
 CHANNELS = (16, 32, 48, 48, 64)
@@ -81,7 +81,7 @@ class CnnModel:
     def inspect(
         self, clip: Clip, layers: Sequence[str], on_progress: OnProgress | None = None
     ) -> dict[str, Activation]:
-        frames.check_layers(self.card, layers)
+        check_layers(self.card, layers)
         kept: dict[str, list[FloatArray]] = {name: [] for name in layers}
         hooked = [name for name in layers if name != "input"]
         for x, k in frames.windows(frames.log_mel_blocks(clip, on_progress), CONTEXT, CONTEXT):
@@ -97,10 +97,7 @@ class CnnModel:
             axis = 2 if name in BLOCKS else 0
             values = np.concatenate(kept[name], axis=axis)
             dims = {"input": ("frame", "mel"), "embedding": ("frame", "unit")}.get(name, ("channel", "mel", "frame"))
-            kind: ActivationKind = "feature_map"
-            if name not in BLOCKS:
-                kind = "input" if name == "input" else "embedding"
-            found[name] = Activation(name, kind, values, dims, frames.times_of(values.shape[axis]))
+            found[name] = Activation(name, self.card.kinds[name], values, dims, frames.times_of(values.shape[axis]))
         return found
 
 

@@ -7,7 +7,7 @@ the frames in which something sounds, the second hands out frames. Frame t is ce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,6 @@ import numpy as np
 import scipy.fft
 
 from components.audio.transform import resampled_blocks
-from components.errors import ModelError
 from components.features.spectral import frame_times, mel_blocks, n_frames
 from components.models.base import OnProgress
 from components.types import Clip, FloatArray, FrameParams, ModelCard, Prediction, Times
@@ -162,10 +161,3 @@ def prediction_of(card: ModelCard, logits: list[FloatArray], times: Times | None
     scores = softmax(np.concatenate(logits))
     clock = times_of(len(scores)) if times is None else times
     return Prediction(card.id, card.labels, scores, "softmax", clock, card.window_s, card.hop_s)
-
-
-def check_layers(card: ModelCard, layers: Sequence[str]) -> None:
-    """Raise ModelError for a layer that the card does not name."""
-    for name in layers:
-        if name not in card.layers:
-            raise ModelError(f"{card.title} has no layer called {name}; choose among {', '.join(card.layers)}.")

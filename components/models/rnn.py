@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from components.models import frames
-from components.models.base import OnProgress, read_card
+from components.models.base import OnProgress, check_layers, read_card
 from components.types import Activation, ActivationKind, Clip, FloatArray, ModelCard, Prediction
 
 WEIGHTS = "model.safetensors"
@@ -162,7 +162,7 @@ class RecurrentModel:
     def inspect(
         self, clip: Clip, layers: Sequence[str], on_progress: OnProgress | None = None
     ) -> dict[str, Activation]:
-        frames.check_layers(self.card, layers)
+        check_layers(self.card, layers)
         kept: dict[str, list[FloatArray]] = {name: [] for name in layers}
         size = self.net.head.in_features
         state: State = (torch.zeros(size),) if isinstance(self.net, Elman) else (torch.zeros(size),) * 2

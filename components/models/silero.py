@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from components.audio.transform import resampled_blocks
 from components.errors import ModelError
-from components.models.base import OnProgress, read_card
+from components.models.base import OnProgress, check_layers, read_card
 from components.types import Activation, ActivationKind, Clip, FloatArray, ModelCard, Prediction, Times
 
 SR = 16000
@@ -177,9 +177,7 @@ class Silero:
         self, clip: Clip, layers: Sequence[str], on_progress: OnProgress | None = None
     ) -> dict[str, Activation]:
         """What each of `layers` held, ("frame", "unit"): the encoder's output, the LSTM's gates and states."""
-        unknown = [layer for layer in layers if layer not in KINDS]
-        if unknown:
-            raise ModelError(f"{self.card.title} has no layer {unknown[0]!r}; it has {', '.join(KINDS)}.")
+        check_layers(self.card, layers)
         state: State = (torch.zeros(1, 1, UNITS), torch.zeros(1, 1, UNITS))
         parts: dict[str, list[FloatArray]] = {layer: [] for layer in layers}
         for embedding in self._embeddings(clip, on_progress):

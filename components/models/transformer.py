@@ -15,7 +15,7 @@ import torch
 
 from components.errors import ModelError
 from components.models import frames
-from components.models.base import OnProgress, read_card
+from components.models.base import OnProgress, check_layers, read_card
 from components.models.hooks import outputs_of
 from components.types import Activation, Clip, FloatArray, ModelCard, Prediction, Times
 
@@ -132,7 +132,7 @@ class TransformerModel:
         ------
         ModelError : unknown layer, or attention of more than ATTENTION_LIMIT_S
         """
-        frames.check_layers(self.card, layers)
+        check_layers(self.card, layers)
         if set(layers) & set(ATTENTIONS) and clip.duration > ATTENTION_LIMIT_S:
             raise ModelError(
                 f"Attention can be shown for at most {ATTENTION_LIMIT_S:.0f} s at once, and this is "

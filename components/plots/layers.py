@@ -176,6 +176,19 @@ def _point_colours(
     return {"color": [s["color"] for s in points], "symbol": [s["symbol"] for s in points], "size": size}, legend
 
 
+def _path_style(times: Times, labels: list[str] | None, marker: dict[str, Any], width: int) -> dict[str, Any]:
+    """What the path of a trajectory looks like and says under the mouse, in two dimensions and in three."""
+    return {
+        "customdata": times,
+        "text": labels,
+        "mode": "lines+markers",
+        "line": {"width": width, "color": "rgba(140,140,140,0.5)"},
+        "marker": marker,
+        "showlegend": False,
+        "hovertemplate": "%{customdata:.3f} s" + ("<br>%{text}" if labels else "") + "<extra></extra>",
+    }
+
+
 def _pc_title(component: int, explained: npt.ArrayLike) -> str:
     return f"PC {component + 1} ({100 * float(np.asarray(explained)[component]):.0f} % of variance)"
 
@@ -218,13 +231,7 @@ def trajectory_2d(
     path = go.Scatter(
         x=xy[:, 0],
         y=xy[:, 1],
-        customdata=t,
-        text=names,
-        mode="lines+markers",
-        line={"width": 1, "color": "rgba(140,140,140,0.5)"},
-        marker=marker,
-        showlegend=False,
-        hovertemplate="%{customdata:.3f} s" + ("<br>%{text}" if names else "") + "<extra></extra>",
+        **_path_style(t, names, marker, width=1),
     )
     keys = [go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=key) for name, key in legend.items()]
     alt = f"Path of {len(points)} frames through the two main directions of the layer's values."
@@ -262,13 +269,7 @@ def trajectory_3d(
         x=xyz[:, 0],
         y=xyz[:, 1],
         z=xyz[:, 2],
-        customdata=t,
-        text=names,
-        mode="lines+markers",
-        line={"width": 2, "color": "rgba(140,140,140,0.5)"},
-        marker=marker,
-        showlegend=False,
-        hovertemplate="%{customdata:.3f} s" + ("<br>%{text}" if names else "") + "<extra></extra>",
+        **_path_style(t, names, marker, width=2),
     )
     keys = [
         go.Scatter3d(

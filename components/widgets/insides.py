@@ -11,11 +11,11 @@ from components.features.projection import nearest, project, units_of
 from components.models import registry
 from components.models.events import labels_at
 from components.plots import layers as layer_plots
-from components.plots.theme import View, alt_text
+from components.plots.theme import View
 from components.types import Activation, Clip, ModelCard, Prediction, Times
 from components.widgets import cached, panes, state
 from components.widgets.progress import progress
-from components.widgets.text import plain
+from components.widgets.text import refuse
 from components.widgets.transport import TransportState
 
 LONGEST_S = 120.0
@@ -70,18 +70,12 @@ def inspect(clip: Clip, part: View, card: ModelCard, layers: tuple[str, ...]) ->
     try:
         return cached.remember("activation", (clip.digest, part, card.id, layers), look)
     except OtoscopeError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        st.stop()
-
-
-def kinds(card: ModelCard) -> dict[str, str]:
-    """What each layer of the model holds."""
-    return dict(zip(card.layers, card.emits, strict=True))
+        refuse(error)
 
 
 def layer(card: ModelCard) -> str:
     """Which layer to look at; a hidden state first, as that is what most people come for."""
-    kind_of = kinds(card)
+    kind_of = card.kinds
     best = next((name for kind in FIRST_SHOWN for name in card.layers if kind_of[name] == kind), card.layers[0])
     chosen: str = st.selectbox(
         "Layer",
@@ -169,7 +163,7 @@ def trajectory(clip: Clip, now: TransportState, activation: Activation, predicti
 
 def step(clip: Clip, now: TransportState, part: View, card: ModelCard) -> None:
     """The numbers of one step of a recurrent network, where the model gives its terms."""
-    kind_of = kinds(card)
+    kind_of = card.kinds
     if "term" not in kind_of.values():
         return
     panes.heading(
@@ -187,12 +181,10 @@ def step(clip: Clip, now: TransportState, part: View, card: ModelCard) -> None:
     t = _moment(times, now)
     terms = {name: found[name].values[t] for name in names if kind_of[name] != "input"}
     inputs = next(found[name].values[t] for name in names if kind_of[name] == "input")
-    with st.container(key="step"):
-        figure = layer_plots.step_numbers(terms, x_t=inputs, time=float(times[t]))
-        st.plotly_chart(figure, key="step_chart", alt=alt_text(figure), config=panes.CONFIG)
-        table = {"unit": list(range(len(next(iter(terms.values())))))} | {name: v.tolist() for name, v in terms.items()}
-        with st.expander("As a table"):
-            st.dataframe(table, hide_index=True, height=240, key="step_table")
+    panes.chart("step", layer_plots.step_numbers(terms, x_t=inputs, time=float(times[t])))
+    table = {"unit": list(range(len(next(iter(terms.values())))))} | {name: v.tolist() for name, v in terms.items()}
+    with st.expander("As a table"):
+        st.dataframe(table, hide_index=True, height=240, key="step_table")
 
 
 def _moment(times: Times, now: TransportState) -> int:

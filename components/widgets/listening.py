@@ -16,7 +16,7 @@ from components.types import Clip, ModelCard, Prediction, Segment
 from components.units import format_bytes, format_time
 from components.widgets import cached, panes, state
 from components.widgets.progress import progress
-from components.widgets.text import plain
+from components.widgets.text import plain, refuse
 from components.widgets.transport import TransportState
 
 ASK_FIRST_S = 600.0
@@ -74,8 +74,7 @@ def listen(clip: Clip, card: ModelCard) -> Prediction:
         with progress(f"{card.title} is listening") as report:
             prediction = cached.remember("prediction", key, lambda: analyse_clip(clip, card.id, report))
     except OtoscopeError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        st.stop()
+        refuse(error)
     above.empty()
     return prediction
 

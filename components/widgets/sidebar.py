@@ -18,7 +18,7 @@ from components.types import ClipSource
 from components.units import format_hz, format_time
 from components.widgets import cached, state
 from components.widgets.progress import progress
-from components.widgets.text import plain
+from components.widgets.text import plain, refuse
 
 CHOICE = "clip_in_hand"
 
@@ -97,9 +97,7 @@ def in_hand() -> Decoded:
         with progress(f"Opening {plain(title)}") as report:
             decoded = cached.remember("recording", key, lambda: _open(key, title, report))
     except OtoscopeError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        st.info("Pick another clip in the sidebar. Your other clips and settings are still there.")
-        st.stop()
+        refuse(error, then="Pick another clip in the sidebar. Your other clips and settings are still there.")
     for note in decoded.notes:
         st.warning(plain(note), icon=":material/warning:")
     return decoded

@@ -22,6 +22,8 @@ Family = Literal["classical", "cnn", "rnn", "transformer"]
 ScoreKind = Literal["softmax", "sigmoid", "none"]
 ActivationKind = Literal["input", "term", "hidden_state", "cell_state", "gate", "feature_map", "attention", "embedding"]
 ModelSource = Literal["shipped", "package", "download"]
+OWN_WORDS = "your own words"
+"""Task of models that score the words that the user types."""
 
 
 def _frozen(values: npt.ArrayLike, dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
@@ -216,7 +218,7 @@ class Prediction:
     Attributes
     ----------
     model : id of the model
-    labels : class names, length n_classes
+    labels : class names, length n_classes; () for a model that has none (its "embedding" says what it heard)
     scores : shape (n_frames, n_classes)
     activation : "softmax" (rows sum to 1), "sigmoid" (each class for itself) or "none" (raw numbers)
     times : frame centres, shape (n_frames,) [s]
@@ -312,6 +314,13 @@ class ModelCard:
     licence, citation, training_data : of the weights
     held_out : scores on unseen speakers or sources; () when not measured by this project
     caveats : what goes wrong, in plain words
+    languages : of the speech that the model understands; () where it does not matter
+    revision, homepage : of weights that are downloaded: the pinned version; where they are described
+    published : figures quoted from papers or model cards, each a sentence with its source
+    label_groups : (name, first label, stop label) where there are very many labels; () otherwise
+
+    A model that is not on this machine yet may have no labels and layers on its card: its weights bring them. A model
+    whose labels stay () gives embeddings instead of scores, and one whose task is OWN_WORDS asks for the labels.
     """
 
     id: str
@@ -332,6 +341,11 @@ class ModelCard:
     training_data: str
     held_out: tuple[HeldOut, ...]
     caveats: tuple[str, ...]
+    languages: tuple[str, ...] = ()
+    revision: str = ""
+    homepage: str = ""
+    published: tuple[str, ...] = ()
+    label_groups: tuple[tuple[str, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         _require(len(set(self.labels)) == len(self.labels), f"{self.id} names a label twice.")

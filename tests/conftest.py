@@ -1,6 +1,7 @@
 """What all tests share: where the recordings are, and a last line that says how many tests had to do without."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,12 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("the recordings are not here (set OTOSCOPE_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Downloaded models of tests go into a folder of their own, never into the user's."""
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTOSCOPE_MODELS", str(folder))
+        yield folder

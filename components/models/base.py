@@ -38,6 +38,7 @@ def read_card(folder: Path) -> ModelCard:
         HeldOut(**{**score, "folds": tuple((name, value) for name, value in score["folds"])})
         for score in fields["held_out"]
     )
+    fields["label_groups"] = [tuple(group) for group in fields.get("label_groups", ())]
     frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     return ModelCard(**frozen)
 

@@ -1,8 +1,9 @@
-"""A convolutional network on log-mel frames that sees half a second around each frame."""
+"""A convolutional network on log-mel frames that sees a fixed stretch, half a second or so, around each frame."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,37 @@ from torch import nn
 
 from components.models import frames
 from components.models.base import OnProgress, check_layers, read_card
+from components.models.frames import FrontEnd
 from components.models.hooks import outputs_of
 from components.types import Activation, Clip, FloatArray, ModelCard, Prediction
 
 WEIGHTS = "model.safetensors"
-CHANNELS = (16, 32, 48, 48, 64)
-DILATIONS = (1, 2, 3, 4, 6)
-CONTEXT = sum(DILATIONS)
-"""Frames on each side that a frame's score depends on: each 3-wide kernel adds its dilation."""
-BLOCKS = tuple(f"block_{i + 1}" for i in range(len(CHANNELS)))
+
+
+@dataclass(frozen=True)
+class CnnShape:
+    """What the weights do not tell of a network.
+
+    Attributes
+    ----------
+    channels : channels of each block
+    dilations : step in time of each block's kernel, in frames
+    pooled : how many of the first blocks halve the number of bands
+    """
+
+    channels: tuple[int, ...] = (16, 32, 48, 48, 64)
+    dilations: tuple[int, ...] = (1, 2, 3, 4, 6)
+    pooled: int = 3
+
+    @property
+    def context(self) -> int:
+        """Frames on each side that a frame's score depends on: each 3-wide kernel adds its dilation."""
+        return sum(self.dilations)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Names of the blocks."""
+        return tuple(f"block_{i + 1}" for i in range(len(self.channels)))
 
 
 class Block(nn.Module):
@@ -39,26 +62,27 @@ class Block(nn.Module):
 
 
 class Cnn(nn.Module):
-    """Five blocks, mean and maximum over frequency, linear logits for each frame."""
+    """Blocks of convolutions, mean and maximum over frequency, linear logits for each frame."""
 
-    def __init__(self, n_mels: int = frames.PARAMS.n_mels, n_classes: int = len(frames.LABELS)) -> None:
+    def __init__(self, n_mels: int, n_classes: int, shape: CnnShape) -> None:
         super().__init__()
+        self.shape = shape
         self.register_buffer("mean", torch.zeros(n_mels))
         self.register_buffer("std", torch.ones(n_mels))
-        sizes = (1, *CHANNELS)
-        for i, name in enumerate(BLOCKS):
-            self.add_module(name, Block(sizes[i], sizes[i + 1], DILATIONS[i], pool=i < 3))
+        sizes = (1, *shape.channels)
+        for i, name in enumerate(shape.blocks):
+            self.add_module(name, Block(sizes[i], sizes[i + 1], shape.dilations[i], pool=i < shape.pooled))
         self.embedding = nn.Identity()
         self.dropout = nn.Dropout(0.3)
-        self.head = nn.Linear(2 * CHANNELS[-1], n_classes)
+        self.head = nn.Linear(2 * shape.channels[-1], n_classes)
 
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
         """(x - mean) / std with the statistics of the training set, any shape (..., n_mels)."""
         return (x - self.get_buffer("mean")) / self.get_buffer("std")
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, T + 2 CONTEXT, n_mels) -> (B, T, n_classes)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, T + 2 context, n_mels) -> (B, T, n_classes)
         z = self.standardise(x).transpose(1, 2)[:, None]  # (B, 1, mel, T)
-        for name in BLOCKS:
+        for name in self.shape.blocks:
             z = self.get_submodule(name)(z)
         z = torch.cat([z.mean(dim=2), z.amax(dim=2)], dim=1).transpose(1, 2)  # (B, T, 2 C)
         return self.head(self.dropout(self.embedding(z)))  # type: ignore[no-any-return]
@@ -67,15 +91,19 @@ class Cnn(nn.Module):
 class CnnModel:
     """The network with its card; see `components.models.base.AudioModel`."""
 
-    def __init__(self, card: ModelCard, net: Cnn) -> None:
+    def __init__(self, card: ModelCard, front: FrontEnd, net: Cnn) -> None:
         self.card = card
+        self.front = front
         self.net = net.eval()
+
+    def _windows(self, clip: Clip, on_progress: OnProgress | None) -> Iterator[tuple[FloatArray, int]]:
+        context = self.net.shape.context
+        return frames.windows(frames.log_mel_blocks(self.front, clip, on_progress), context, context)
 
     @torch.inference_mode()
     def predict(self, clip: Clip, on_progress: OnProgress | None = None) -> Prediction:
-        blocks = frames.windows(frames.log_mel_blocks(clip, on_progress), CONTEXT, CONTEXT)
-        logits = [self.net(torch.from_numpy(x)[None])[0].numpy() for x, _ in blocks]
-        return frames.prediction_of(self.card, logits)
+        logits = [self.net(torch.from_numpy(x)[None])[0].numpy() for x, _ in self._windows(clip, on_progress)]
+        return frames.prediction_of(self.card, logits, frames.times_of(self.front, sum(map(len, logits))))
 
     @torch.inference_mode()
     def inspect(
@@ -84,48 +112,54 @@ class CnnModel:
         check_layers(self.card, layers)
         kept: dict[str, list[FloatArray]] = {name: [] for name in layers}
         hooked = [name for name in layers if name != "input"]
-        for x, k in frames.windows(frames.log_mel_blocks(clip, on_progress), CONTEXT, CONTEXT):
+        for x, k in self._windows(clip, on_progress):
             window = torch.from_numpy(x)[None]
             if "input" in kept:
-                kept["input"].append(self.net.standardise(window)[0, CONTEXT : CONTEXT + k].numpy())
+                kept["input"].append(_middle(self.net.standardise(window)[0].numpy(), k, axis=0))
             with outputs_of(self.net, hooked) as outputs:
                 self.net(window)
             for name in hooked:
-                kept[name].append(_own_frames(name, outputs[name][0][0].numpy(), k))
+                kept[name].append(_middle(outputs[name][0][0].numpy(), k, axis=_time_axis(name)))
         found = {}
         for name in layers:
-            axis = 2 if name in BLOCKS else 0
-            values = np.concatenate(kept[name], axis=axis)
+            values = np.concatenate(kept[name], axis=_time_axis(name))
             dims = {"input": ("frame", "mel"), "embedding": ("frame", "unit")}.get(name, ("channel", "mel", "frame"))
-            found[name] = Activation(name, self.card.kinds[name], values, dims, frames.times_of(values.shape[axis]))
+            times = frames.times_of(self.front, values.shape[_time_axis(name)])
+            found[name] = Activation(name, self.card.kinds[name], values, dims, times)
         return found
 
 
-def _own_frames(name: str, values: FloatArray, k: int) -> FloatArray:
-    """The k middle frames of a layer's output: early layers still hold context on both sides."""
-    if name not in BLOCKS:
-        return values
-    spare = (values.shape[2] - k) // 2
-    return values[:, :, spare : spare + k]
+def _time_axis(name: str) -> int:
+    return 0 if name in ("input", "embedding") else 2
 
 
-def card_facts() -> dict[str, object]:
+def _middle(values: FloatArray, k: int, axis: int) -> FloatArray:
+    """The k middle frames: the input and early layers still hold context on both sides."""
+    spare = (values.shape[axis] - k) // 2
+    return values.take(range(spare, spare + k), axis=axis)
+
+
+def card_facts(front: FrontEnd, shape: CnnShape) -> dict[str, object]:
     """What the architecture decides of a card."""
     return {
-        "window_s": round(frames.WINDOW_S + 2 * CONTEXT * frames.HOP_S, 4),
-        "hop_s": frames.HOP_S,
-        "layers": ["input", *BLOCKS, "embedding"],
-        "emits": ["input", *["feature_map"] * len(BLOCKS), "embedding"],
+        "window_s": round(front.window_s + 2 * shape.context * front.hop_s, 4),
+        "hop_s": front.hop_s,
+        "layers": ["input", *shape.blocks, "embedding"],
+        "emits": ["input", *["feature_map"] * len(shape.blocks), "embedding"],
     }
 
 
-def save(net: Cnn, folder: Path) -> None:
-    """Write the weights into `folder`."""
-    save_file(net.state_dict(), folder / WEIGHTS)
+def save(model: CnnModel, folder: Path) -> None:
+    """Write weights and settings into `folder`."""
+    save_file(model.net.state_dict(), folder / WEIGHTS)
+    frames.write_settings(folder, model.front, asdict(model.net.shape))
 
 
 def load(folder: Path) -> CnnModel:
-    """The model kept in `folder`: model.safetensors and card.json."""
-    net = Cnn()
-    net.load_state_dict(load_file(folder / WEIGHTS))
-    return CnnModel(read_card(folder), net)
+    """The model kept in `folder`: model.safetensors, settings.json and card.json."""
+    front, net_settings = frames.read_settings(folder)
+    shape = CnnShape(tuple(net_settings["channels"]), tuple(net_settings["dilations"]), int(net_settings["pooled"]))
+    weights = load_file(folder / WEIGHTS)
+    net = Cnn(weights["mean"].numel(), weights["head.bias"].numel(), shape)
+    net.load_state_dict(weights)
+    return CnnModel(read_card(folder), front, net)

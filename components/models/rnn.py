@@ -21,15 +21,12 @@ from torch import nn
 
 from components.models import frames
 from components.models.base import OnProgress, check_layers, read_card
-from components.types import Activation, ActivationKind, Clip, FloatArray, ModelCard, Prediction
+from components.models.frames import FrontEnd
+from components.types import Activation, ActivationKind, Clip, FloatArray, FrameParams, ModelCard, Prediction
 
 WEIGHTS = "model.safetensors"
 OFFSETS = (-4, -2, 0, 2, 4, 6, 8, 10)
-"""Frames that make up x_t, counted from t."""
-LEFT, RIGHT = -OFFSETS[0], OFFSETS[-1]
-N_MFCC = frames.PARAMS.n_mfcc
-D = N_MFCC * len(OFFSETS)
-"""Numbers in x_t."""
+"""Frames that make up x_t where a recipe does not say otherwise, counted from t."""
 
 State = tuple[torch.Tensor, ...]
 """What a network carries from block to block: (h,) or (h, c), shape (B, H) each."""
@@ -38,25 +35,28 @@ State = tuple[torch.Tensor, ...]
 class Recurrent(nn.Module):
     """What both networks share: standardised, stacked MFCC as input and linear logits for each frame."""
 
-    def __init__(self, hidden_size: int, n_classes: int) -> None:
+    def __init__(self, params: FrameParams, n_classes: int, hidden_size: int, offsets: tuple[int, ...]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(N_MFCC))
-        self.register_buffer("std", torch.ones(N_MFCC))
+        self.params = params
+        self.offsets = offsets
+        self.left, self.right = -offsets[0], offsets[-1]
+        self.register_buffer("mean", torch.zeros(params.n_mfcc))
+        self.register_buffer("std", torch.ones(params.n_mfcc))
         self.dropout_x = nn.Dropout(0.2)
         self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(hidden_size, n_classes)
 
     def stack(self, x: torch.Tensor) -> torch.Tensor:
-        """Standardised MFCC at OFFSETS side by side: log-mel (B, LEFT + T + RIGHT, n_mels) -> (B, T, D)."""
-        x = (x @ torch.from_numpy(frames.dct_basis()) - self.get_buffer("mean")) / self.get_buffer("std")
-        length = x.shape[1] - LEFT - RIGHT
-        return torch.cat([x[:, LEFT + o : LEFT + o + length] for o in OFFSETS], dim=2)
+        """Standardised MFCC at `offsets` side by side: log-mel (B, left + T + right, n_mels) -> (B, T, D)."""
+        x = (x @ torch.from_numpy(frames.dct_basis(self.params)) - self.get_buffer("mean")) / self.get_buffer("std")
+        length = x.shape[1] - self.left - self.right
+        return torch.cat([x[:, self.left + o : self.left + o + length] for o in self.offsets], dim=2)
 
     def states(self, x: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
         """x_t (B, T, D) and the state before -> h_t (B, T, H) and the state after."""
         raise NotImplementedError
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, LEFT + T + RIGHT, n_mels) -> (B, T, n_classes)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, left + T + right, n_mels) -> (B, T, n_classes)
         h, _ = self.states(self.dropout_x(self.stack(x)), None)
         return self.head(self.dropout(h))  # type: ignore[no-any-return]
 
@@ -64,8 +64,11 @@ class Recurrent(nn.Module):
 class Elman(Recurrent):
     """h_t = tanh(W_xh x_t + W_hh h_{t-1} + b), h_0 = 0; W_xh (H, D), W_hh (H, H), b (H,)."""
 
-    def __init__(self, hidden_size: int = 128, n_classes: int = len(frames.LABELS)) -> None:
-        super().__init__(hidden_size, n_classes)
+    def __init__(
+        self, params: FrameParams, n_classes: int, hidden_size: int = 128, offsets: tuple[int, ...] = OFFSETS
+    ) -> None:
+        super().__init__(params, n_classes, hidden_size, offsets)
+        D = params.n_mfcc * len(offsets)
         self.W_xh = nn.Parameter(torch.randn(hidden_size, D) / math.sqrt(D))
         self.W_hh = nn.Parameter(nn.init.orthogonal_(torch.empty(hidden_size, hidden_size)) * 0.95)
         self.b = nn.Parameter(torch.zeros(hidden_size))
@@ -81,9 +84,11 @@ class Elman(Recurrent):
 class Lstm(Recurrent):
     """nn.LSTM of one layer; rows of weight_ih_l0 and weight_hh_l0 in the order i, f, g, o."""
 
-    def __init__(self, hidden_size: int = 112, n_classes: int = len(frames.LABELS)) -> None:
-        super().__init__(hidden_size, n_classes)
-        self.lstm = nn.LSTM(D, hidden_size, batch_first=True)
+    def __init__(
+        self, params: FrameParams, n_classes: int, hidden_size: int = 112, offsets: tuple[int, ...] = OFFSETS
+    ) -> None:
+        super().__init__(params, n_classes, hidden_size, offsets)
+        self.lstm = nn.LSTM(params.n_mfcc * len(offsets), hidden_size, batch_first=True)
 
     def states(self, x: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
         before = None if state is None else (state[0][None], state[1][None])
@@ -141,12 +146,14 @@ KINDS: dict[str, ActivationKind] = {
 class RecurrentModel:
     """A network with its card; see `components.models.base.AudioModel`."""
 
-    def __init__(self, card: ModelCard, net: Elman | Lstm) -> None:
+    def __init__(self, card: ModelCard, front: FrontEnd, net: Elman | Lstm) -> None:
         self.card = card
+        self.front = front
         self.net = net.eval()
 
     def _inputs(self, clip: Clip, on_progress: OnProgress | None) -> Iterator[torch.Tensor]:
-        for x, _ in frames.windows(frames.log_mel_blocks(clip, on_progress), LEFT, RIGHT):
+        blocks = frames.log_mel_blocks(self.front, clip, on_progress)
+        for x, _ in frames.windows(blocks, self.net.left, self.net.right):
             yield self.net.stack(torch.from_numpy(x)[None])
 
     @torch.inference_mode()
@@ -156,7 +163,7 @@ class RecurrentModel:
         for x in self._inputs(clip, on_progress):
             h, state = self.net.states(x, state)
             logits.append(self.net.head(h)[0].numpy())
-        return frames.prediction_of(self.card, logits)
+        return frames.prediction_of(self.card, logits, frames.times_of(self.front, sum(map(len, logits))))
 
     @torch.inference_mode()
     def inspect(
@@ -177,11 +184,11 @@ class RecurrentModel:
         for name in layers:
             values = np.concatenate(kept[name])
             dims = ("frame", "feature" if name == "input" else "unit")
-            activations[name] = Activation(name, KINDS[name], values, dims, frames.times_of(len(values)))
+            activations[name] = Activation(name, KINDS[name], values, dims, frames.times_of(self.front, len(values)))
         return activations
 
 
-def card_facts(architecture: str) -> dict[str, object]:
+def card_facts(front: FrontEnd, architecture: str, offsets: tuple[int, ...] = OFFSETS) -> dict[str, object]:
     """What the architecture ("elman" or "lstm") decides of a card."""
     if architecture == "elman":
         layers = ["input", "W_xh x_t", "W_hh h_{t-1}", "b", "h_t"]
@@ -189,22 +196,25 @@ def card_facts(architecture: str) -> dict[str, object]:
         layers = ["input", "hidden_state", "cell_state"]
         layers += ["input_gate", "forget_gate", "cell_candidate", "output_gate"]
     return {
-        "window_s": round(frames.WINDOW_S + (LEFT + RIGHT) * frames.HOP_S, 4),
-        "hop_s": frames.HOP_S,
+        "window_s": round(front.window_s + (offsets[-1] - offsets[0]) * front.hop_s, 4),
+        "hop_s": front.hop_s,
         "layers": layers,
         "emits": [KINDS[name] for name in layers],
     }
 
 
-def save(net: Elman | Lstm, folder: Path) -> None:
-    """Write the weights into `folder`."""
-    save_file(net.state_dict(), folder / WEIGHTS)
+def save(model: RecurrentModel, folder: Path) -> None:
+    """Write weights and settings into `folder`."""
+    save_file(model.net.state_dict(), folder / WEIGHTS)
+    frames.write_settings(folder, model.front, {"offsets": model.net.offsets})
 
 
 def load(folder: Path) -> RecurrentModel:
-    """The model kept in `folder`: model.safetensors and card.json. Which network it is, its parameters tell."""
+    """The model kept in `folder`: model.safetensors, settings.json, card.json. Which network, its parameters tell."""
+    front, settings = frames.read_settings(folder)
     weights = load_file(folder / WEIGHTS)
-    hidden_size = weights["head.weight"].shape[1]
-    net = Elman(hidden_size) if "W_hh" in weights else Lstm(hidden_size)
+    n_classes, hidden_size = weights["head.weight"].shape
+    make = Elman if "W_hh" in weights else Lstm
+    net = make(front.params, n_classes, hidden_size, tuple(settings["offsets"]))
     net.load_state_dict(weights)
-    return RecurrentModel(read_card(folder), net)
+    return RecurrentModel(read_card(folder), front, net)

@@ -1,6 +1,6 @@
-"""Making training material of spoken digits: recordings, random scenes, noises and augmentation.
+"""Making training material: recordings, random scenes, noises and augmentation.
 
-A scene is a stretch of sound with a label for each frame. Single digits teach what a digit is; concatenations with
+A scene is a stretch of sound with a label for each frame. Single recordings teach what a class is; concatenations with
 pauses, noises and other sounds teach a model to let go of the last one and to say "none".
 """
 
@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import scipy.fft
 import scipy.signal
 import soundfile
@@ -19,26 +20,62 @@ import soxr
 
 from components.features.spectral import mel_filters, power_blocks
 from components.models import frames
-from components.types import FloatArray
+from components.models.events import NONE
+from components.models.frames import FrontEnd
+from components.types import FloatArray, FrameParams
 
-NONE = frames.LABELS.index("none")
 IGNORED = -1
-"""Label of frames that are neither clearly a digit nor clearly a pause: a recording's quiet edges."""
+"""Label of frames that are neither clearly a class nor clearly a pause: a recording's quiet edges."""
 ACTIVE_DB = 35.0
-"""A frame of a digit is active when it is at most this much weaker than the digit's strongest frame."""
-SPEEDS = (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12)
+"""A frame of a recording is active when it is at most this much weaker than the recording's strongest frame."""
+EDGE_S = 0.3
+"""Further than this [s] from anything active, a quiet stretch of a recording counts as "none"."""
 
 Rng = np.random.Generator
+Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Utterance:
-    """One recorded digit at `frames.SR`: y (n_samples,), who said it, which digit, which take."""
+class Task:
+    """What a line-up of models learns, and how its material is varied.
+
+    Attributes
+    ----------
+    front : how the models hear
+    labels : the classes, "none" the last of them
+    gap_s : a pause inside a recording up to this long keeps the recording's label [s]
+    pieces_s : shortest and longest piece of a recording in a sequence [s]; None for whole recordings
+    scene_s : length of a sequence [s]
+    same_group : how often the next recording of a sequence is of the same group (speaker) as the last, 0 to 1
+    speeds : factors of speed; pitch and formants move along
+    warp : largest step of vocal-tract length perturbation, in 1/50
+    equaliser_db : spread of a random equaliser [dB]
+    """
+
+    front: FrontEnd
+    labels: tuple[str, ...]
+    gap_s: float = float("inf")
+    pieces_s: tuple[float, float] | None = None
+    scene_s: float = 3.0
+    same_group: float = 0.9
+    speeds: tuple[float, ...] = (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12)
+    warp: int = 8
+    equaliser_db: float = 3.0
+
+    @property
+    def none(self) -> int:
+        """Index of "none"."""
+        return self.labels.index(NONE)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One recording at the task's rate: y (n_samples,), its group (speaker or source), its label, its name."""
 
     y: FloatArray
-    speaker: str
-    digit: int
-    take: int
+    group: str
+    label: int
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,61 +84,54 @@ class Scene:
 
     Attributes
     ----------
-    y : samples, shape (n_samples,), at `frames.SR`
-    labels : shape (n_frames,), index into `frames.LABELS` or IGNORED
-    digits : (first frame, stop frame, digit) of each digit
+    y : samples, shape (n_samples,), at the task's rate
+    labels : shape (n_frames,), index into the task's labels or IGNORED
+    events : (first frame, stop frame, label) of each recording in it
     """
 
     y: FloatArray
-    labels: np.ndarray[tuple[int], np.dtype[np.int64]]
-    digits: tuple[tuple[int, int, int], ...]
+    labels: Labels
+    events: tuple[tuple[int, int, int], ...]
 
 
-def read_mono(path: Path) -> FloatArray:
-    """A sound file as mono samples at `frames.SR`, shape (n_samples,)."""
-    y, sr = soundfile.read(path, dtype="float32", always_2d=True)
+def read_mono(path: Path, sr: int) -> FloatArray:
+    """A sound file as mono samples at `sr`, shape (n_samples,)."""
+    y, own_sr = soundfile.read(path, dtype="float32", always_2d=True)
     mono: FloatArray = np.ascontiguousarray(y.mean(axis=1))
-    return mono if sr == frames.SR else soxr.resample(mono, sr, frames.SR).astype(np.float32)
+    return mono if own_sr == sr else soxr.resample(mono, own_sr, sr).astype(np.float32)
 
 
-def read_digits(folder: Path) -> list[Utterance]:
-    """All recordings {digit}_{speaker}_{take}.wav of a folder, in the order of their names."""
-    found = []
-    for path in sorted(folder.glob("*_*_*.wav")):
-        digit, speaker, take = path.stem.split("_")
-        found.append(Utterance(read_mono(path), speaker, int(digit), int(take)))
-    return found
-
-
-def read_sounds(data: Path) -> list[FloatArray]:
-    """Sounds that are no digit, as far as they are there: ESC-10 and three readers of LibriSpeech."""
-    paths = [*sorted(data.glob("esc10/*/*.ogg")), *sorted(data.glob("librosa/*-*-0000.ogg"))]
-    sounds = [read_mono(path) for path in paths]
-    return [y for y in sounds if np.abs(y).max() > 1e-3]
-
-
-def read_other_speech(data: Path, per_speaker: int = 6) -> dict[str, list[FloatArray]]:
-    """German sentences of EmoDB by speaker, as far as they are there: speech in which there is no English digit."""
-    found: dict[str, list[FloatArray]] = {}
-    for path in sorted(data.glob("emodb/wav/*.wav")):
-        clips = found.setdefault(path.stem[:2], [])
-        if len(clips) < per_speaker:
-            clips.append(read_mono(path))
-    return found
-
-
-def frame_energy(y: FloatArray) -> FloatArray:
-    """Mean square of each frame of `frames.PARAMS`, its mean removed, shape (n_frames,)."""
-    n_fft, hop = frames.PARAMS.n_fft, frames.PARAMS.hop_length
+def frame_energy(front: FrontEnd, y: FloatArray) -> FloatArray:
+    """Mean square of each frame, its mean removed, shape (n_frames,)."""
+    n_fft, hop = front.params.n_fft, front.params.hop_length
     padded = np.pad(y, (n_fft // 2, n_fft - n_fft // 2))
     cut = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop][: 1 + y.size // hop]
     return np.asarray(cut.var(axis=1), np.float32)
 
 
-def active_frames(y: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def active_frames(front: FrontEnd, y: FloatArray) -> npt.NDArray[np.bool_]:
     """Whether each frame is at most ACTIVE_DB weaker than the strongest, shape (n_frames,)."""
-    energy = frame_energy(y)
+    energy = frame_energy(front, y)
     return np.asarray(energy > energy.max() * 10 ** (-ACTIVE_DB / 10))
+
+
+def frame_labels(task: Task, y: FloatArray, label: int) -> Labels:
+    """The label of each frame of a recording, shape (n_frames,): `label`, "none" or IGNORED.
+
+    Active frames and pauses of up to `gap_s` between them have the recording's label; frames within EDGE_S of those
+    are IGNORED; the rest is "none".
+    """
+    active = np.flatnonzero(active_frames(task.front, y))
+    count = 1 + y.size // task.front.params.hop_length
+    if not active.size:
+        return np.full(count, task.none)
+    at = np.arange(count)
+    after = np.minimum(np.searchsorted(active, at), active.size - 1)
+    before = np.maximum(np.searchsorted(active, at, side="right") - 1, 0)
+    hop_s = task.front.hop_s
+    inside = (active[before] <= at) & (active[after] >= at) & ((active[after] - active[before]) * hop_s <= task.gap_s)
+    near = np.minimum(np.abs(active[before] - at), np.abs(active[after] - at)) * hop_s <= EDGE_S
+    return np.where(inside, label, np.where(near, IGNORED, task.none))
 
 
 def coloured_noise(rng: Rng, n: int, slope: float) -> FloatArray:
@@ -113,9 +143,9 @@ def coloured_noise(rng: Rng, n: int, slope: float) -> FloatArray:
     return np.asarray(y / max(1e-9, np.sqrt(np.mean(y**2))), np.float32)
 
 
-def hum(rng: Rng, n: int) -> FloatArray:
+def hum(rng: Rng, n: int, sr: int) -> FloatArray:
     """Mains hum of RMS 1: 50 or 60 Hz and five overtones of random strength, shape (n,)."""
-    t = np.arange(n) / frames.SR
+    t = np.arange(n) / sr
     base = rng.choice((50.0, 60.0))
     y = sum(
         rng.uniform(0.1, 1) * np.sin(2 * np.pi * (k * base * t + rng.uniform())) for k in range(1, 7)
@@ -131,67 +161,79 @@ def piece(rng: Rng, y: FloatArray, n: int) -> FloatArray:
     return y[start : start + n]
 
 
-def noise_bank(rng: Rng, seconds: float = 16.4) -> list[FloatArray]:
+def noise_bank(rng: Rng, sr: int, seconds: float = 16.4) -> list[FloatArray]:
     """Noises of RMS 1 to cut pieces from: eight colours from blue to brown and four hums."""
-    n = scipy.fft.next_fast_len(int(seconds * frames.SR), real=True)
-    return [coloured_noise(rng, n, float(slope)) for slope in np.linspace(-0.5, 2, 8)] + [hum(rng, n) for _ in range(4)]
+    n = scipy.fft.next_fast_len(int(seconds * sr), real=True)
+    colours = [coloured_noise(rng, n, float(slope)) for slope in np.linspace(-0.5, 2, 8)]
+    return colours + [hum(rng, n, sr) for _ in range(4)]
 
 
-def at_speeds(utterances: Sequence[Utterance]) -> list[list[FloatArray]]:
-    """Each recording at each of SPEEDS (pitch and formants move along)."""
-    return [
-        [u.y if s == 1 else soxr.resample(u.y, round(frames.SR * s), frames.SR).astype(np.float32) for s in SPEEDS]
-        for u in utterances
-    ]
+def at_speed(y: FloatArray, speed: float, sr: int) -> FloatArray:
+    """The recording `speed` times as slow: pitch and formants move along."""
+    return y if speed == 1 else soxr.resample(y, round(sr * speed), sr).astype(np.float32)
 
 
 class Scenes:
-    """Random scenes of a list of recordings; the same `rng` makes the same scenes."""
+    """Random scenes of a list of recordings; the same `rng` makes the same scenes.
 
-    def __init__(self, utterances: Sequence[Utterance], sounds: Sequence[FloatArray], rng: Rng) -> None:
-        self.utterances = utterances
-        self.versions = at_speeds(utterances)
+    Parameters
+    ----------
+    task : what is learned
+    examples : what the classes sound like
+    sounds : what is "none": samples (n_samples,) at the task's rate
+    rng : of all choices
+    """
+
+    def __init__(self, task: Task, examples: Sequence[Example], sounds: Sequence[FloatArray], rng: Rng) -> None:
+        self.task = task
+        self.sr = task.front.sr
+        self.examples = examples
+        self.versions = [[at_speed(e.y, speed, self.sr) for speed in task.speeds] for e in examples]
         self.sounds = sounds
         self.rng = rng
-        self.noises = noise_bank(rng)
-        self.by_speaker: dict[str, list[int]] = {}
-        for i, u in enumerate(utterances):
-            self.by_speaker.setdefault(u.speaker, []).append(i)
+        self.noises = noise_bank(rng, self.sr)
+        self.by_group: dict[str, list[int]] = {}
+        for i, example in enumerate(examples):
+            self.by_group.setdefault(example.group, []).append(i)
 
     def single(self, index: int) -> Scene:
-        """One digit, now and then with a little room around it."""
+        """One recording, now and then with a little room around it."""
         rng = self.rng
-        room = rng.integers(0, 2400, 2) if rng.random() < 0.5 else np.zeros(2, int)
-        return self._scene([index], int(rng.integers(len(SPEEDS))), [int(room[0]), int(room[1])])
+        room = rng.integers(0, int(0.3 * self.sr), 2) if rng.random() < 0.5 else np.zeros(2, int)
+        return self._scene([(index, self._version(index))], [int(room[0]), int(room[1])])
 
-    def sequence(self, seconds: float) -> Scene:
-        """Digits with pauses of 0 to 0.7 s, mostly of one speaker, at most `seconds` long."""
-        rng = self.rng
-        speaker = str(rng.choice(list(self.by_speaker)))
-        chosen: list[int] = []
-        pauses = [int(rng.uniform(0, 0.7) * frames.SR)]
-        n, wanted = pauses[0], int(seconds * frames.SR)
+    def sequence(self) -> Scene:
+        """Recordings with pauses of 0 to 0.7 s, mostly of one group, cut at the task's `scene_s`."""
+        rng, task = self.rng, self.task
+        group = str(rng.choice(list(self.by_group)))
+        chosen: list[tuple[int, FloatArray]] = []
+        pauses = [int(rng.uniform(0, 0.7) * self.sr)]
+        n, wanted = pauses[0], int(task.scene_s * self.sr)
         while n < wanted:
-            if rng.random() < 0.1:
-                speaker = str(rng.choice(list(self.by_speaker)))
-            chosen.append(int(rng.choice(self.by_speaker[speaker])))
-            pauses.append(int(rng.uniform(0.0 if rng.random() < 0.3 else 0.15, 0.7) * frames.SR))
-            n += self.utterances[chosen[-1]].y.size + pauses[-1]
-        return self._scene(chosen, int(rng.integers(len(SPEEDS))), pauses, wanted)
+            if rng.random() > task.same_group:
+                group = str(rng.choice(list(self.by_group)))
+            index = int(rng.choice(self.by_group[group]))
+            y = self._version(index)
+            if task.pieces_s is not None:
+                y = _sounding_piece(rng, task, y, self.sr)
+            chosen.append((index, y))
+            pauses.append(int(rng.uniform(0.0 if rng.random() < 0.3 else 0.15, 0.7) * self.sr))
+            n += y.size + pauses[-1]
+        return self._scene(chosen, pauses, wanted)
 
-    def nothing(self, seconds: float) -> Scene:
-        """A stretch without digits: noise, silence or other sounds."""
-        rng, n = self.rng, int(seconds * frames.SR)
+    def nothing(self) -> Scene:
+        """A stretch of `scene_s` without any class: noise, silence or other sounds."""
+        rng, n = self.rng, int(self.task.scene_s * self.sr)
         if rng.random() < 0.1:
             y = np.zeros(n, np.float32)
         elif self.sounds and rng.random() < 0.6:
-            # Speech is what a digit is most easily confused with: half of the other sounds are readers.
-            readers = [s for s in self.sounds if s.size > 6 * frames.SR]
+            # Half of the other sounds are long ones: readers, who are few and most easily confused with a class.
+            readers = [s for s in self.sounds if s.size > 6 * self.sr]
             pool = readers if readers and rng.random() < 0.5 else self.sounds
             y = piece(rng, pool[int(rng.integers(len(pool)))], n)
         else:
             y = self.background(n) * 10 ** rng.uniform(-3.5, -1)
-        labels = np.full(1 + n // frames.PARAMS.hop_length, NONE)
+        labels = np.full(1 + n // self.task.front.params.hop_length, self.task.none)
         return Scene(y.astype(np.float32), labels, ())
 
     def background(self, n: int) -> FloatArray:
@@ -202,36 +244,39 @@ class Scenes:
         y = piece(rng, self.sounds[int(rng.integers(len(self.sounds)))], n)
         return y / np.float32(max(1e-3, float(np.sqrt(np.mean(y**2)))))
 
-    def _scene(self, chosen: list[int], speed: int, pauses: list[int], limit: int | None = None) -> Scene:
-        rng, hop = self.rng, frames.PARAMS.hop_length
+    def _version(self, index: int) -> FloatArray:
+        versions = self.versions[index]
+        return versions[int(self.rng.integers(len(versions)))]
+
+    def _scene(self, chosen: list[tuple[int, FloatArray]], pauses: list[int], limit: int | None = None) -> Scene:
+        rng, task = self.rng, self.task
+        hop = task.front.params.hop_length
         parts = [np.zeros(pauses[0], np.float32)]
-        spans: list[tuple[int, int, int, int]] = []
+        spans: list[tuple[int, Labels, int]] = []
         n = pauses[0]
-        for i, pause in zip(chosen, pauses[1:], strict=True):
-            y = self.versions[i][speed]
-            y = y / max(1e-5, float(np.sqrt(np.mean(y**2)))) * 0.1 * 10 ** (rng.normal(0, 2) / 20)
-            inside = np.flatnonzero(active_frames(y))
-            spans.append((n, n + inside[0] * hop, n + inside[-1] * hop, self.utterances[i].digit))
-            parts += [y.astype(np.float32), np.zeros(pause, np.float32)]
+        for (index, y), pause in zip(chosen, pauses[1:], strict=True):
+            level = 0.1 * 10 ** (rng.normal(0, 2) / 20)
+            label = self.examples[index].label
+            spans.append((n, frame_labels(task, y, label), label))
+            parts += [y * np.float32(level / max(1e-5, float(np.sqrt(np.mean(y**2))))), np.zeros(pause, np.float32)]
             n += y.size + pause
-        y = np.concatenate(parts)[:limit]
-        y = self._noised(y)
-        labels = np.full(1 + y.size // hop, NONE)
-        digits = []
-        for (start, first, last, digit), i in zip(spans, chosen, strict=True):
-            stop = start + self.versions[i][speed].size
-            labels[start // hop : stop // hop + 1] = IGNORED
-            a, b = round(first / hop), round(last / hop) + 1
-            labels[a:b] = digit
-            if b <= labels.size:
-                digits.append((a, b, digit))
-        return Scene(y, labels, tuple(digits))
+        y = self._noised(np.concatenate(parts)[:limit])
+        labels = np.full(1 + y.size // hop, task.none)
+        events = []
+        for start, own, label in spans:
+            first = round(start / hop)
+            own = own[: max(0, labels.size - first)]
+            labels[first : first + own.size] = own
+            found = np.flatnonzero(own == label)
+            if found.size:
+                events.append((int(first + found[0]), int(first + found[-1] + 1), label))
+        return Scene(y, labels, tuple(events))
 
     def _noised(self, y: FloatArray) -> FloatArray:
-        """With a background 8 to 45 dB below the digits' usual level, and now and then a room."""
+        """With a background 8 to 60 dB below the recordings' usual level, and now and then a room."""
         rng = self.rng
         if rng.random() < 0.25:
-            n = int(rng.uniform(0.05, 0.3) * frames.SR)
+            n = int(rng.uniform(0.05, 0.3) * self.sr)
             tail = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n) * rng.uniform(0.02, 0.12)
             tail[0] = 1.0
             y = scipy.signal.fftconvolve(y, tail)[: y.size].astype(np.float32)
@@ -240,14 +285,23 @@ class Scenes:
         return (y + noise * np.float32(0.1 * 10 ** (-rng.uniform(low, high) / 20))).astype(np.float32)
 
 
-@lru_cache(maxsize=64)
-def warped_filters(step: int) -> FloatArray:
+def _sounding_piece(rng: Rng, task: Task, y: FloatArray, sr: int) -> FloatArray:
+    """A piece of random length that begins where something sounds."""
+    assert task.pieces_s is not None
+    n = min(y.size, int(rng.uniform(*task.pieces_s) * sr))
+    active = np.flatnonzero(active_frames(task.front, y)) * task.front.params.hop_length
+    start = min(int(rng.choice(active)) if active.size else 0, y.size - n)
+    return y[start : start + n]
+
+
+@lru_cache(maxsize=256)
+def warped_filters(sr: int, params: FrameParams, step: int) -> FloatArray:
     """Mel filters that look at frequency f * (1 + step / 50) instead of f, shape (n_fft // 2 + 1, n_mels).
 
     A longer or shorter vocal tract scales all formants alike: vocal-tract length perturbation (Jaitly and Hinton,
     2013). The power between two bins is interpolated linearly.
     """
-    filters = mel_filters(frames.SR, frames.PARAMS)
+    filters = mel_filters(sr, params)
     n = filters.shape[1]
     at = np.minimum(np.arange(n) * (1 + step / 50), n - 1)
     low = np.minimum(at.astype(int), n - 2)
@@ -257,26 +311,28 @@ def warped_filters(step: int) -> FloatArray:
     return np.ascontiguousarray((filters @ take).T)
 
 
-def features(rng: Rng | None, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+def features(task: Task, rng: Rng | None, y: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Levelled log-mel frames of a scene, shape (n_frames, n_mels), and a frame of silence beside them, (n_mels,).
 
-    With an `rng`, augmented: vocal tract -16 to +16 %, a random equaliser of about 6 dB, now and then a
-    telephone-like or muffled band, and a masked band or stretch (SpecAugment; Park et al., 2019). Without one, what
-    a model hears of a clip.
+    With an `rng`, augmented: a longer or shorter vocal tract, a random equaliser, now and then a telephone-like or
+    muffled band, and a masked band or stretch (SpecAugment; Park et al., 2019). Without one, what a model hears of a
+    clip.
     """
-    power = np.concatenate(list(power_blocks([y], frames.PARAMS)))
-    mel = power @ warped_filters(0 if rng is None else int(rng.integers(-8, 9)))
+    front = task.front
+    power = np.concatenate(list(power_blocks([y], front.params)))
+    step = 0 if rng is None else int(rng.integers(-task.warp, task.warp + 1))
+    mel = power @ warped_filters(front.sr, front.params, step)
     if rng is not None:
-        mel = (mel * _equaliser(rng, mel.shape[1])).astype(np.float32)
-    level = frames.measure_level([mel])
-    x = frames.levelled(mel, level)
+        mel = (mel * _equaliser(rng, mel.shape[1], task.equaliser_db)).astype(np.float32)
+    level = frames.measure_level(front, [mel])
+    x = frames.levelled(front, mel, level)
     if rng is not None:
         _mask(rng, x)
-    return x, frames.levelled(np.zeros_like(mel[:1]), level)[0]
+    return x, frames.levelled(front, np.zeros_like(mel[:1]), level)[0]
 
 
-def _equaliser(rng: Rng, n_mels: int) -> FloatArray:
-    curve = np.interp(np.arange(n_mels), np.linspace(0, n_mels - 1, 5), rng.normal(0, 3, 5))
+def _equaliser(rng: Rng, n_mels: int, spread_db: float) -> FloatArray:
+    curve = np.interp(np.arange(n_mels), np.linspace(0, n_mels - 1, 5), rng.normal(0, spread_db, 5))
     if rng.random() < 0.1:
         curve[: rng.integers(1, 6)] -= 25
         curve[n_mels - rng.integers(1, 8) :] -= 25

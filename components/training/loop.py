@@ -1,4 +1,4 @@
-"""One training loop for every network here: frames and whole digits are both asked for."""
+"""One training loop for every network here: frames and whole recordings are both asked for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from components.models import frames
-from components.training.data import IGNORED, NONE, Scene, Scenes, features
+from components.training.data import IGNORED, Scene, Scenes, features
 from components.types import FloatArray
 
 
@@ -23,10 +22,11 @@ class Recipe:
     Attributes
     ----------
     lr : highest learning rate (one cycle)
-    epochs : how often each recording is heard as a single digit
+    epochs : how often each recording is heard alone
     left, right : frames of context that the network takes off at each end
     stride : frames a score stands for
-    singles, sequences : scenes in a batch of single digits and in a batch of 3 s scenes
+    singles, sequences : scenes in a batch of single recordings and in a batch of sequences
+    clip_loss : weight of the loss of whole recordings beside the loss of frames
     """
 
     lr: float
@@ -36,11 +36,7 @@ class Recipe:
     stride: int = 1
     singles: int = 48
     sequences: int = 10
-
-
-SCENE_S = 3.0
-CLIP_LOSS = 1.0
-"""Weight of the loss of whole digits beside the loss of frames."""
+    clip_loss: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,40 +48,42 @@ class Batch:
     x : (B, left + T + right, n_mels)
     heard : (B, T / stride), whether a score's frames belong to the scene and not to the padding
     labels : (B, T / stride)
-    digits : (row, first, stop, digit) on the clock of the scores
+    events : (row, first, stop, label) of each recording, on the clock of the scores
+    none : index of "none"
     """
 
     x: torch.Tensor
     heard: torch.Tensor
     labels: torch.Tensor
-    digits: list[tuple[int, int, int, int]]
+    events: list[tuple[int, int, int, int]]
+    none: int
 
 
 def make_batch(scenes: Scenes, batch: list[Scene], recipe: Recipe) -> Batch:
     """Augmented features of scenes, padded with silence to the longest, with labels every `stride` frames."""
     stride = recipe.stride
     length = -(-max(s.labels.size for s in batch) // stride) * stride
-    x = np.empty((len(batch), recipe.left + length + recipe.right, frames.PARAMS.n_mels), np.float32)
+    x = np.empty((len(batch), recipe.left + length + recipe.right, scenes.task.front.params.n_mels), np.float32)
     labels = np.full((len(batch), length), IGNORED)
     heard = np.zeros((len(batch), length), bool)
-    digits = []
+    events = []
     for row, scene in enumerate(batch):
-        values, silence = features(scenes.rng, scene.y)
+        values, silence = features(scenes.task, scenes.rng, scene.y)
         x[row] = silence
         x[row, recipe.left : recipe.left + len(values)] = values
         labels[row, : scene.labels.size] = scene.labels
         heard[row, : scene.labels.size] = True
-        digits += [(row, a // stride, max(a // stride + 1, b // stride), k) for a, b, k in scene.digits]
+        events += [(row, a // stride, max(a // stride + 1, b // stride), k) for a, b, k in scene.events]
     x_, heard_, labels_ = map(torch.from_numpy, (x, heard[:, ::stride].copy(), labels[:, ::stride].copy()))
-    return Batch(x_, heard_, labels_, digits)
+    return Batch(x_, heard_, labels_, events, scenes.task.none)
 
 
 def batches_of_epoch(scenes: Scenes, recipe: Recipe) -> list[Callable[[], Batch]]:
     """Makers of an epoch's batches: each recording once alone, as many batches of scenes, in random order."""
     rng = scenes.rng
-    order = rng.permutation(len(scenes.utterances))
+    order = rng.permutation(len(scenes.examples))
     # Batches of like length waste no padding; a little randomness keeps them from being always the same.
-    sizes = np.array([scenes.utterances[i].y.size for i in order]) * rng.uniform(0.85, 1.15, order.size)
+    sizes = np.array([scenes.examples[i].y.size for i in order]) * rng.uniform(0.85, 1.15, order.size)
     order = order[np.argsort(sizes)]
     groups = [order[i : i + recipe.singles] for i in range(0, order.size, recipe.singles)]
 
@@ -93,10 +91,7 @@ def batches_of_epoch(scenes: Scenes, recipe: Recipe) -> list[Callable[[], Batch]
         return make_batch(scenes, [scenes.single(int(i)) for i in group], recipe)
 
     def sequences() -> Batch:
-        chosen = [
-            scenes.nothing(SCENE_S) if rng.random() < 0.15 else scenes.sequence(SCENE_S)
-            for _ in range(recipe.sequences)
-        ]
+        chosen = [scenes.nothing() if rng.random() < 0.15 else scenes.sequence() for _ in range(recipe.sequences)]
         return make_batch(scenes, chosen, recipe)
 
     makers: list[Callable[[], Batch]] = [sequences for _ in groups]
@@ -104,22 +99,29 @@ def batches_of_epoch(scenes: Scenes, recipe: Recipe) -> list[Callable[[], Batch]
     return [makers[i] for i in rng.permutation(len(makers))]
 
 
-def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of frames plus CLIP_LOSS times that of each digit's mean logits over the ten digits."""
+def loss_of(logits: torch.Tensor, batch: Batch, clip_loss: float = 1.0) -> torch.Tensor:
+    """Cross-entropy of frames plus `clip_loss` times that of each recording's mean logits over the classes.
+
+    The mean is over the frames that have the recording's label; "none" is not among the classes then.
+    """
     loss = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, label_smoothing=0.05)
-    if not batch.digits:
+    if not batch.events or not clip_loss:
         return loss
-    pooled = torch.stack([logits[row, a:b, :NONE].mean(dim=0) for row, a, b, _ in batch.digits])
-    digits = torch.tensor([digit for *_, digit in batch.digits])
-    return loss + CLIP_LOSS * F.cross_entropy(pooled, digits, label_smoothing=0.05)
+    means = []
+    for row, a, b, label in batch.events:
+        own = (batch.labels[row, a:b] == label).float()
+        own = own if own.any() else torch.ones_like(own)  # a stride may have stepped over a very short one
+        means.append(own @ logits[row, a:b, : batch.none] / own.sum())
+    pooled, labels = torch.stack(means), torch.tensor([label for *_, label in batch.events])
+    return loss + clip_loss * F.cross_entropy(pooled, labels, label_smoothing=0.05)
 
 
 def statistics(
     scenes: Scenes, transform: Callable[[FloatArray], FloatArray] = lambda x: x, count: int = 300
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of transform(log-mel) over augmented single digits, shape (n_features,) each."""
-    chosen = scenes.rng.integers(len(scenes.utterances), size=count)
-    x = np.concatenate([transform(features(scenes.rng, scenes.single(int(i)).y)[0]) for i in chosen])
+    """Mean and standard deviation of transform(log-mel) over augmented single recordings, shape (n_features,) each."""
+    chosen = scenes.rng.integers(len(scenes.examples), size=count)
+    x = np.concatenate([transform(features(scenes.task, scenes.rng, scenes.single(int(i)).y)[0]) for i in chosen])
     return torch.from_numpy(x.mean(axis=0)), torch.from_numpy(x.std(axis=0))
 
 
@@ -143,7 +145,7 @@ def fit(
     Notes
     -----
     AdamW, one cycle, gradients clipped to norm 1. The number of epochs is fixed beforehand: nothing is chosen by
-    looking at held-out speakers.
+    looking at held-out recordings.
     """
     per_epoch = len(batches_of_epoch(scenes, recipe))
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.lr, weight_decay=0.02)
@@ -156,7 +158,7 @@ def fit(
         total = 0.0
         for make in batches_of_epoch(scenes, recipe):
             batch = make()
-            loss = loss_of(forward(net, batch), batch)
+            loss = loss_of(forward(net, batch), batch, recipe.clip_loss)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)

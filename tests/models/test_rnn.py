@@ -6,27 +6,28 @@ import torch
 
 from components.errors import ModelError
 from components.models import frames, rnn
-from components.training.recipes.digits import makers, write_card
+from components.training.lineup import make_card, write_card
+from components.training.recipes.digits import FRONT, LABELS, LINEUP
 from components.types import Clip
 
 
 def model_of(net: rnn.Elman | rnn.Lstm, folder: Path) -> rnn.RecurrentModel:
     name = "digits-elman" if isinstance(net, rnn.Elman) else "digits-lstm"
-    rnn.save(net, folder)
-    write_card(folder, name, makers()[name], ())
+    rnn.save(rnn.RecurrentModel(make_card(LINEUP, name, (), 0), FRONT, net), folder)
+    write_card(LINEUP, folder, name, ())
     return rnn.load(folder)
 
 
 @pytest.fixture
 def elman(tmp_path: Path) -> rnn.RecurrentModel:
     torch.manual_seed(0)
-    return model_of(rnn.Elman(24), tmp_path)
+    return model_of(rnn.Elman(FRONT.params, len(LABELS), 24), tmp_path)
 
 
 @pytest.fixture
 def lstm(tmp_path: Path) -> rnn.RecurrentModel:
     torch.manual_seed(0)
-    return model_of(rnn.Lstm(24), tmp_path)
+    return model_of(rnn.Lstm(FRONT.params, len(LABELS), 24), tmp_path)
 
 
 def clip(seconds: float, seed: int = 0) -> Clip:
@@ -54,7 +55,7 @@ def test_the_three_terms_make_the_state(elman: rnn.RecurrentModel) -> None:
 
 def test_elman_has_one_bias_and_the_textbook_names(elman: rnn.RecurrentModel) -> None:
     shapes = {name: tuple(p.shape) for name, p in elman.net.named_parameters() if not name.startswith("head")}
-    assert shapes == {"W_xh": (24, rnn.D), "W_hh": (24, 24), "b": (24,)}
+    assert shapes == {"W_xh": (24, 8 * 13), "W_hh": (24, 24), "b": (24,)}
 
 
 def test_lstm_gates_make_the_states(lstm: rnn.RecurrentModel) -> None:
@@ -97,7 +98,7 @@ def test_scores_come_from_the_state_that_is_shown(elman: rnn.RecurrentModel) -> 
 
 
 def test_input_is_the_stack_of_neighbours(elman: rnn.RecurrentModel) -> None:
-    x = elman.inspect(clip(2), ["input"])["input"].values.reshape(-1, len(rnn.OFFSETS), rnn.N_MFCC)
+    x = elman.inspect(clip(2), ["input"])["input"].values.reshape(-1, len(rnn.OFFSETS), 13)
     step = rnn.OFFSETS[1] - rnn.OFFSETS[0]
     np.testing.assert_array_equal(x[step:, 0], x[:-step, 1])
 

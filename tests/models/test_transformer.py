@@ -6,7 +6,8 @@ import torch
 
 from components.errors import ModelError
 from components.models import transformer as tr
-from components.training.recipes.digits import makers, write_card
+from components.training.lineup import make_card, write_card
+from components.training.recipes.digits import FRONT, LABELS, LINEUP
 from components.types import Clip
 
 
@@ -14,10 +15,11 @@ from components.types import Clip
 def model(tmp_path_factory: pytest.TempPathFactory) -> tr.TransformerModel:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights")
-    net = tr.make_net()
+    net = tr.make_net(FRONT.params, LABELS)
     net.config.feature_std = [2.0] * len(net.config.feature_std)
-    tr.save(net, folder)
-    write_card(folder, "digits-transformer", makers()["digits-transformer"], ())
+    card = make_card(LINEUP, "digits-transformer", (), 0)
+    tr.save(tr.TransformerModel(card, FRONT, net, tr.Windows()), folder)
+    write_card(LINEUP, folder, "digits-transformer", ())
     return tr.load(folder)
 
 
@@ -43,7 +45,7 @@ def test_attention_rows_sum_to_one(model: tr.TransformerModel) -> None:
 def test_attention_of_a_long_clip_is_refused_in_words(model: tr.TransformerModel) -> None:
     with pytest.raises(ModelError, match="shorter section"):
         model.inspect(clip(61), ["attention_1"])
-    assert model.inspect(clip(61), ["layer_1"])["layer_1"].values.shape[1] == tr.HIDDEN
+    assert model.inspect(clip(61), ["layer_1"])["layer_1"].values.shape[1] == 96
 
 
 @pytest.mark.parametrize("count", [1, 2, 255, 320, 321, 577, 1000])
@@ -51,7 +53,7 @@ def test_windows_cover_each_token_once(count: int) -> None:
     x = np.arange(count, dtype=np.float32)[:, None].repeat(32, axis=1) + 1
     silence = np.full((1, 32), -9, np.float32)
     own = []
-    for window, before, k in tr.token_windows(iter([silence, x[: count // 3], x[count // 3 :]])):
+    for window, before, k in tr.token_windows(tr.Windows(), iter([silence, x[: count // 3], x[count // 3 :]])):
         assert len(window) % tr.STRIDE == 0
         own.append(window[before * tr.STRIDE : (before + k) * tr.STRIDE, 0])
     found = np.concatenate(own)
@@ -63,7 +65,7 @@ def test_stitched_is_whole_away_from_the_seams(model: tr.TransformerModel, monke
     """Windows change what a token may attend to, so the middle of a window is nearly, not exactly, the whole's."""
     sound = clip(12)
     stitched = model.predict(sound)
-    monkeypatch.setattr(tr, "OWN", 100_000)
+    monkeypatch.setattr(model, "windows", tr.Windows(own=100_000))
     whole = model.predict(sound)
     np.testing.assert_allclose(stitched.times, whole.times)
     difference = np.abs(stitched.scores - whole.scores).max(axis=1)

@@ -7,11 +7,11 @@ import soundfile
 from components.models.base import read_card
 from components.models.events import clip_label
 from components.models.registry import load
-from components.training.data import read_digits
+from components.training import lineup
 from components.training.recipes import digits
 from components.types import Clip
 
-SHIPPED = tuple(digits.makers())
+SHIPPED = tuple(digits.MAKERS)
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +58,20 @@ def test_evaluation_leaves_each_speaker_out_once(tiny_data: Path, tmp_path: Path
     assert clips.score > 0.3
     assert digits.main(options) == 0
     assert read_card(tmp_path / "digits-classical").held_out == (clips, active)
-    table = (tmp_path / digits.TABLE).read_text("utf-8")
+    table = (tmp_path / "digits.md").read_text("utf-8")
     assert "## digits-classical" in table
     assert "| anna |" in table
 
 
 def test_a_section_replaces_its_old_self(tmp_path: Path) -> None:
     path = tmp_path / "table.md"
-    digits.write_table(path, "b", "## b\n\nfirst try\n")
-    digits.write_table(path, "a", "## a\n\none\n")
-    digits.write_table(path, "b", "## b\n\nnew\n")
+    lineup.write_table(path, digits.LINEUP.preface, "b", "## b\n\nfirst try\n")
+    lineup.write_table(path, digits.LINEUP.preface, "a", "## a\n\none\n")
+    lineup.write_table(path, digits.LINEUP.preface, "b", "## b\n\nnew\n")
     text = path.read_text("utf-8")
     assert "first try" not in text
     assert text.index("## a") < text.index("one\n") < text.index("## b") < text.index("new\n", text.index("## b"))
-    assert text.startswith(digits.PREFACE)
+    assert text.startswith(digits.LINEUP.preface)
 
 
 def test_missing_recordings_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,10 +81,10 @@ def test_missing_recordings_are_told(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_cards_are_the_architectures(name: str) -> None:
-    card = read_card(digits.WEIGHTS / name)
-    fresh = digits.make_card(name, digits.makers()[name], card.held_out, card.size_bytes)
+    card = read_card(lineup.WEIGHTS / name)
+    fresh = lineup.make_card(digits.LINEUP, name, card.held_out, card.size_bytes)
     assert card == fresh
-    assert sum(read_card(digits.WEIGHTS / other).size_bytes for other in SHIPPED) < 5_000_000
+    assert sum(read_card(lineup.WEIGHTS / other).size_bytes for other in SHIPPED) < 5_000_000
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -105,10 +105,10 @@ def test_noise_is_none(name: str, level: float) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_weights_recognise_digits(name: str, data_dir: Path) -> None:
     """Recordings that the weights were trained on: this checks the files, not how good they are."""
-    utterances = read_digits(data_dir / "fsdd")[::25]
+    utterances = digits.read_digits(data_dir / "fsdd")[::25]
     model = load(name)
     labels = [clip_label(model.predict(Clip.from_array("digit", u.y, 8000)))[0] for u in utterances]
-    right = np.mean([label == model.card.labels[u.digit] for label, u in zip(labels, utterances, strict=True)])
+    right = np.mean([label == model.card.labels[u.label] for label, u in zip(labels, utterances, strict=True)])
     assert right > 0.85
 
 
@@ -117,7 +117,7 @@ def test_shipped_weights_recognise_digits(name: str, data_dir: Path) -> None:
 def test_a_pause_after_a_digit_is_none(name: str, data_dir: Path) -> None:
     rng = np.random.default_rng(0)
     pause = 0.0005 * rng.standard_normal(8000)
-    digit = read_digits(data_dir / "fsdd")[1200].y
+    digit = digits.read_digits(data_dir / "fsdd")[1200].y
     prediction = load(name).predict(Clip.from_array("x", np.concatenate([pause, digit, pause]), 8000))
     best = prediction.scores.argmax(axis=1)
     quiet = (prediction.times < 0.5) | (prediction.times > 1.5 + digit.size / 8000)

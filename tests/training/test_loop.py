@@ -3,21 +3,19 @@ import pytest
 import torch
 from torch import nn
 
-from components.models import frames
 from components.training import data, loop
+from components.training.recipes.digits import FRONT, TASK
 
 
 @pytest.fixture
 def scenes() -> data.Scenes:
-    t = np.arange(2800) / frames.SR
+    t = np.arange(2800) / FRONT.sr
     tones = [
-        data.Utterance(
-            (0.2 * np.sin(2 * np.pi * (250 + 300 * k) * t) * np.hanning(t.size)).astype(np.float32), "anna", k, i
-        )
+        data.Example((0.2 * np.sin(2 * np.pi * (250 + 300 * k) * t) * np.hanning(t.size)).astype(np.float32), "anna", k)
         for k in range(10)
         for i in range(4)
     ]
-    return data.Scenes(tones, [], np.random.default_rng(0))
+    return data.Scenes(TASK, tones, [], np.random.default_rng(0))
 
 
 def recipe(**changes: int) -> loop.Recipe:
@@ -26,10 +24,10 @@ def recipe(**changes: int) -> loop.Recipe:
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_batch_keeps_sound_and_labels_together(scenes: data.Scenes, stride: int) -> None:
-    chosen = [scenes.single(3), scenes.sequence(2.0), scenes.nothing(1.0)]
+    chosen = [scenes.single(3), scenes.sequence(), scenes.nothing()]
     batch = loop.make_batch(scenes, chosen, recipe(left=3, right=5, stride=stride))
     n_scores = batch.labels.shape[1]
-    assert batch.x.shape == (3, 3 + n_scores * stride + 5, frames.PARAMS.n_mels)
+    assert batch.x.shape == (3, 3 + n_scores * stride + 5, FRONT.params.n_mels)
     assert batch.heard.shape == batch.labels.shape
     for row, scene in enumerate(chosen):
         assert int(batch.heard[row].sum()) == -(-scene.labels.size // stride)
@@ -37,13 +35,13 @@ def test_a_batch_keeps_sound_and_labels_together(scenes: data.Scenes, stride: in
         assert (batch.labels[row][~batch.heard[row]] == data.IGNORED).all()
         # The context before the first frame is digital silence: the quietest there is.
         assert (batch.x[row, :3] <= batch.x[row].amin(dim=0) + 1e-4).all()
-    for row, first, stop, digit in batch.digits:
+    for row, first, stop, digit in batch.events:
         asked = batch.labels[row, first:stop]
         assert (asked == digit).float().mean() > 0.85
 
 
 def test_loss_is_lowest_for_the_right_answer(scenes: data.Scenes) -> None:
-    batch = loop.make_batch(scenes, [scenes.sequence(3.0)], recipe())
+    batch = loop.make_batch(scenes, [scenes.sequence()], recipe())
     right = torch.zeros(*batch.labels.shape, 11)
     right[0, torch.arange(batch.labels.shape[1]), batch.labels[0].clamp(min=0)] = 6.0
     wrong = right.roll(1, dims=2)
@@ -54,11 +52,11 @@ def test_loss_is_lowest_for_the_right_answer(scenes: data.Scenes) -> None:
 
 
 def test_ignored_frames_do_not_count(scenes: data.Scenes) -> None:
-    batch = loop.make_batch(scenes, [scenes.single(0), scenes.sequence(2.0)], recipe())
+    batch = loop.make_batch(scenes, [scenes.single(0), scenes.sequence()], recipe())
     logits = torch.randn(*batch.labels.shape, 11)
     changed = logits.clone()
     digits = torch.zeros_like(batch.labels, dtype=torch.bool)
-    for row, first, stop, _ in batch.digits:
+    for row, first, stop, _ in batch.events:
         digits[row, first:stop] = True
     changed[(batch.labels == data.IGNORED) & ~digits] += 100
     torch.testing.assert_close(loop.loss_of(logits, batch), loop.loss_of(changed, batch))

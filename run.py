@@ -1,4 +1,4 @@
-"""One command for everything: python run.py [app] | test | analyse | models | train | bench.
+"""One command for everything: python run.py [app] | test | analyse | models | download | remove | add | train | bench.
 
 Standard library only, so that it runs before anything is installed. It makes the environment `.venv`
 beside itself, installs requirements.txt when that file or the Python version changed, and hands over.
@@ -33,7 +33,12 @@ USAGE = """How to use Otoscope:
       --no-browser                    ... without opening a browser
   python run.py analyse FILE_OR_FOLDER... --model ID --out DIR
                                       let a model listen to files, write tables
-  python run.py models [--json]       list the models
+      --weights FILE_OR_FOLDER        ... with weights that are not downloaded here
+      --labels "dog, rain"            ... for your own words (CLAP models)
+  python run.py models [--json]       list the models, and whether they are ready
+  python run.py download ID           fetch a model's weights, or the rest of them
+  python run.py remove ID             delete a download
+  python run.py add OWNER/NAME        bring in any audio model of Hugging Face (or a folder)
   python run.py test [PYTEST OPTIONS] lint, types, import contracts and tests
   python run.py train TASK            make the shipped models again (TASK: digits)
   python run.py bench                 time and memory of the main jobs
@@ -217,7 +222,7 @@ def test(arguments: Sequence[str]) -> int:
         "ruff format": ("-m", "ruff", "format", "--check", "."),
         "mypy": ("-m", "mypy"),
         "import-linter": ("-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
-        "pytest": ("-m", "pytest", *arguments),
+        "pytest": ("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadgroup", *arguments),
     }.items():
         print(f"== {name}", flush=True)
         if python(*command, cwd=ROOT):
@@ -233,7 +238,7 @@ def main(argv: Sequence[str]) -> int:
     if argv[:1] in (["--help"], ["-h"], ["help"]):
         print(USAGE)
         return 0
-    if name not in ("app", "test", "analyse", "models", "train", "bench"):
+    if name not in ("app", "test", "analyse", "models", "download", "remove", "add", "train", "bench"):
         print(f"run.py does not know {name!r}.\n\n{USAGE}", file=sys.stderr)
         return 2
     try:

@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from components.audio.decode import Decoded, decode
 from components.audio.readers import display_name
-from components.errors import OtoscopeError, ParameterError
+from components.errors import ModelError, OtoscopeError, ParameterError
 from components.exports import tables
 from components.exports.provenance import FileFacts, provenance
 from components.models import registry
-from components.models.base import OnProgress
+from components.models.base import AudioModel, OnProgress
 from components.models.events import clip_label, find_events
-from components.types import Clip, Prediction
+from components.types import OWN_WORDS, Clip, Prediction
 
 SUFFIXES = frozenset(
     (
@@ -35,8 +35,9 @@ SUFFIXES = frozenset(
 )  # fmt: skip
 """What is taken for sound or video inside a folder. A file that is named itself is always tried."""
 
-PREDICTIONS, EVENTS, CLIPS, PROVENANCE = "predictions.csv", "events.csv", "clips.csv", "provenance.json"
-OUTPUTS = (PREDICTIONS, EVENTS, CLIPS, PROVENANCE)
+PREDICTIONS, EVENTS, CLIPS, TRANSCRIPTS = "predictions.csv", "events.csv", "clips.csv", "transcripts.csv"
+PROVENANCE = "provenance.json"
+OUTPUTS = (PREDICTIONS, EVENTS, CLIPS, TRANSCRIPTS, PROVENANCE)
 """The files that `analyse_files` writes, and writes over."""
 
 THRESHOLD = 0.5
@@ -53,14 +54,37 @@ def app_version() -> str:
     return version
 
 
-def analyse_clip(clip: Clip, model_id: str, on_progress: OnProgress | None = None) -> Prediction:
+def chosen_model(model_id: str, *, weights: Path | None = None, labels: Sequence[str] = ()) -> AudioModel:
+    """The model, ready to listen.
+
+    Parameters
+    ----------
+    weights : a file or folder of the user's with the weights of a downloadable model; None for those installed
+    labels : the user's own words, for models that score those (task OWN_WORDS)
+
+    Raises
+    ------
+    ModelError : no such model, one that cannot be loaded, or one that does not take words
+    """
+    model = registry.load_from(model_id, weights) if weights else registry.load(model_id)
+    if not labels:
+        return model
+    if model.card.task != OWN_WORDS:
+        raise ModelError(f"{model.card.title} has labels of its own: leave out --labels, or choose a CLAP model.")
+    with_labels: Callable[[Sequence[str]], AudioModel] = model.with_labels  # type: ignore[attr-defined]
+    return with_labels(labels)
+
+
+def analyse_clip(
+    clip: Clip, model_id: str, on_progress: OnProgress | None = None, *, labels: Sequence[str] = ()
+) -> Prediction:
     """What the model says about the clip, frame by frame; the same numbers on every page and in every table.
 
     Raises
     ------
-    ModelError : no such model, or one that cannot be loaded
+    ModelError : see `chosen_model`
     """
-    return registry.load(model_id).predict(clip, on_progress)
+    return chosen_model(model_id, labels=labels).predict(clip, on_progress)
 
 
 @dataclass(frozen=True)
@@ -141,6 +165,7 @@ class _Outputs:
         self.texts[PREDICTIONS].write(tables.line(*tables.PREDICTION_COLUMNS))
         self.texts[EVENTS].write(tables.line(*tables.FILE_EVENT_COLUMNS))
         self.texts[CLIPS].write(tables.line(*tables.CLIP_COLUMNS))
+        self.texts[TRANSCRIPTS].write(tables.line(*tables.TRANSCRIPT_COLUMNS))
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -167,6 +192,8 @@ def analyse_files(
     *,
     all_labels: bool = False,
     threshold: float = THRESHOLD,
+    weights: Path | None = None,
+    labels: Sequence[str] = (),
     show_progress: bool = True,
 ) -> Summary:
     """Let a model listen to files and folders; write OUTPUTS into the folder `out`, over those of an earlier run.
@@ -178,16 +205,17 @@ def analyse_files(
     ----------
     all_labels : write all labels of each frame, also of models with very many
     threshold : lowest score of an event, in the model's unit
+    weights, labels : see `chosen_model`
     show_progress : draw a progress bar on stderr, if that is a screen
 
     Raises
     ------
-    ModelError : no such model
+    ModelError : see `chosen_model`
     ParameterError : a folder without recordings, or an `out` that cannot be written
     """
-    card = registry.card(model_id)
+    registry.card(model_id)
     recordings = find_recordings(paths)
-    registry.load(model_id)
+    model = chosen_model(model_id, weights=weights, labels=labels)
     started = datetime.now(UTC)
     facts: list[FileFacts] = []
     complete = True
@@ -198,19 +226,20 @@ def analyse_files(
             bar = stack.enter_context(_bar(len(recordings), show_progress))
             try:
                 for found in recordings:
-                    file = _analyse_file(found, model_id, outputs, all_labels, threshold, bar)
+                    file = _analyse_file(found, model, outputs, all_labels, threshold, bar)
                     facts.append(file)
             except KeyboardInterrupt:
                 complete = False
             record = provenance(
                 app_version=app_version(),
-                card=card,
-                weights_sha256=registry.weights_digest(model_id),
+                card=model.card,
+                weights_sha256=registry.weights_digest(model_id, weights),
                 parameters={
                     "all_labels": all_labels,
                     "threshold": threshold,
                     "shortest_event_s": SHORTEST_EVENT_S,
-                },
+                }
+                | ({"labels": ", ".join(labels)} if labels else {}),
                 files=facts,
                 started=started,
                 finished=datetime.now(UTC),
@@ -232,7 +261,7 @@ def _bar(total: int, show: bool) -> tqdm[None]:
 
 
 def _analyse_file(
-    found: Found, model_id: str, outputs: _Outputs, all_labels: bool, threshold: float, bar: tqdm[None]
+    found: Found, model: AudioModel, outputs: _Outputs, all_labels: bool, threshold: float, bar: tqdm[None]
 ) -> FileFacts:
     """Analyse one recording into the tables; what there is to know about it, its error included."""
     bar.set_description_str(display_name(found.file))
@@ -243,11 +272,11 @@ def _analyse_file(
         on_decoded, on_predicted = _report(bar, begun, 0.0, 0.2), _report(bar, begun, 0.2, 1.0)
         decoded = decode(found.path, name=found.path.name, on_progress=on_decoded, max_bytes=MAX_BYTES)
         sha256 = _sha256(found.path)
-        prediction = analyse_clip(decoded.clip, model_id, on_predicted)
+        prediction = model.predict(decoded.clip, on_predicted)
     except Exception as error:  # one recording must not cost the others their turn
         sentence = _sentence(error, found)
         with outputs.whole():
-            outputs.texts[CLIPS].write(tables.clip_line(file=found.file, model=model_id, error=sentence))
+            outputs.texts[CLIPS].write(tables.clip_line(file=found.file, model=model.card.id, error=sentence))
         return _facts(found, sha256, decoded, sentence)
     finally:
         bar.update(begun + 1 - bar.n)
@@ -283,7 +312,9 @@ def _write(
     texts[PREDICTIONS].writelines(lines)
     events = find_events(prediction, threshold, SHORTEST_EVENT_S)
     texts[EVENTS].writelines(tables.event_lines(events, file=file, model=model))
-    label, score = clip_label(prediction)
+    texts[TRANSCRIPTS].writelines(tables.transcript_lines(prediction, file=file, duration_s=duration_s))
+    # A model without labels gives embeddings: there is nothing to call the clip.
+    label, score = clip_label(prediction) if prediction.labels else ("", None)
     clip = tables.clip_line(file=file, model=model, duration_s=duration_s, label=label, score=score)
     texts[CLIPS].write(clip)
 

@@ -1,6 +1,9 @@
 import csv
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from components.analyse import Summary, analyse_clip, analyse_files, clip_proven
 from components.audio.decode import decode
 from components.errors import ModelError, ParameterError
 from components.models import registry
+from components.types import OWN_WORDS, Clip, ModelCard, Prediction, Segment
 
 MODEL = "silero-vad"
 
@@ -29,6 +33,14 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def run(paths: list[Path], out: Path, **options: object) -> Summary:
     return analyse_files(paths, MODEL, out, show_progress=False, **options)
+
+
+def listens_with(
+    monkeypatch: pytest.MonkeyPatch, predict: Callable[..., Prediction], card: ModelCard | None = None, **more: object
+) -> None:
+    """Let `predict` stand in for the model that is loaded."""
+    model = SimpleNamespace(card=card or registry.card(MODEL), predict=predict, **more)
+    monkeypatch.setattr(registry, "load", lambda model_id: model)
 
 
 def test_folders_are_walked_in_order_and_only_for_sound(tmp_path: Path) -> None:
@@ -122,10 +134,10 @@ def test_a_bad_file_costs_only_its_own_line(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_our_own_costs_only_its_own_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(clip: object, model_id: str, on_progress: object) -> None:
+    def broken(clip: object, on_progress: object) -> Prediction:
         raise RuntimeError("traceback material")
 
-    monkeypatch.setattr(analyse, "analyse_clip", broken)
+    listens_with(monkeypatch, broken)
     assert run([buzz(tmp_path / "a.wav")], tmp_path / "out").failed == 1
     (row,) = rows(tmp_path / "out" / "clips.csv")
     assert "fault in Otoscope (RuntimeError)" in row["error"]
@@ -135,14 +147,14 @@ def test_a_fault_of_our_own_costs_only_its_own_line_too(tmp_path: Path, monkeypa
 def test_after_an_interruption_the_finished_recordings_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = analyse_clip
+    whole = registry.load(MODEL).predict
 
-    def interrupted(clip: object, model_id: str, on_progress: object) -> object:
-        if getattr(clip, "name", "") == "b.wav":
+    def interrupted(clip: Clip, on_progress: object) -> Prediction:
+        if clip.name == "b.wav":
             raise KeyboardInterrupt
-        return whole(clip, model_id, on_progress)
+        return whole(clip)
 
-    monkeypatch.setattr(analyse, "analyse_clip", interrupted)
+    listens_with(monkeypatch, interrupted)
     paths = [buzz(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")]
     assert run(paths, tmp_path / "out") == Summary(files=3, failed=0, complete=False)
     assert [row["file"] for row in rows(tmp_path / "out" / "clips.csv")] == ["a.wav"]
@@ -208,3 +220,53 @@ def test_a_page_and_the_command_line_write_down_the_same(tmp_path: Path) -> None
     }
     assert of_page["model"]["weights_sha256"] == registry.weights_digest(MODEL)
     assert of_page["files"][0]["resampling"] == ["8000 Hz -> 16000 Hz (soxr HQ)"]
+
+
+def test_what_was_said_is_a_table_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (Segment(0.1, 0.3, "good", 0.9), Segment(0.3, 0.5, "=morning", 0.5))
+    timed = Prediction(MODEL, ("word",), np.ones((1, 1)), "sigmoid", np.zeros(1), 1, 1, words, "good =morning")
+    listens_with(monkeypatch, lambda clip, on_progress: timed)
+    run([buzz(tmp_path / "a.wav")], tmp_path / "out")
+    said = rows(tmp_path / "out" / "transcripts.csv")
+    assert [(row["file"], row["start_s"], row["text"], row["score"]) for row in said] == [
+        ("a.wav", "0.100000", "good", "0.9"),
+        ("a.wav", "0.300000", "'=morning", "0.5"),
+    ]
+    listens_with(monkeypatch, lambda clip, on_progress: replace(timed, segments=()))
+    run([buzz(tmp_path / "a.wav")], tmp_path / "out")
+    (row,) = rows(tmp_path / "out" / "transcripts.csv")
+    assert (row["start_s"], row["end_s"], row["text"], row["score"]) == ("0.000000", "0.500000", "good =morning", "")
+
+
+def test_a_model_without_labels_leaves_the_label_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = Prediction(MODEL, (), np.zeros((3, 0)), "none", np.arange(3), 1, 1)
+    listens_with(monkeypatch, lambda clip, on_progress: embeddings)
+    assert run([buzz(tmp_path / "a.wav")], tmp_path / "out").failed == 0
+    (row,) = rows(tmp_path / "out" / "clips.csv")
+    assert (row["label"], row["score"], row["error"]) == ("", "", "")
+    assert rows(tmp_path / "out" / "predictions.csv") == rows(tmp_path / "out" / "transcripts.csv") == []
+
+
+def test_own_words_reach_the_model_and_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_labels(labels: Sequence[str]) -> SimpleNamespace:
+        card = replace(registry.card(MODEL), labels=tuple(labels))
+        scores = np.full((1, len(labels)), 1 / len(labels))
+        prediction = Prediction(MODEL, card.labels, scores, "softmax", np.zeros(1), 1, 1)
+        return SimpleNamespace(card=card, predict=lambda clip, on_progress: prediction)
+
+    asking = replace(registry.card(MODEL), task=OWN_WORDS)
+    listens_with(monkeypatch, lambda clip, on_progress: None, asking, with_labels=with_labels)
+    run([buzz(tmp_path / "a.wav")], tmp_path / "out", labels=["dog", "rain"])
+    assert {row["label"] for row in rows(tmp_path / "out" / "predictions.csv")} == {"dog", "rain"}
+    record = json.loads((tmp_path / "out" / "provenance.json").read_text("utf-8"))
+    assert record["parameters"]["labels"] == "dog, rain"
+
+
+def test_own_words_for_a_model_with_labels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"has labels of its own.*\.$"):
+        run([buzz(tmp_path / "a.wav")], tmp_path / "out", labels=["dog"])
+
+
+def test_weights_for_a_shipped_model_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"silero-vad comes with its weights.*\.$"):
+        run([buzz(tmp_path / "a.wav")], tmp_path / "out", weights=tmp_path)

@@ -22,6 +22,7 @@ PREDICTION_COLUMNS = ("file", "model", "start_s", "end_s", "label", "score")
 CLIP_COLUMNS = ("file", "model", "duration_s", "label", "score", "error")
 EVENT_COLUMNS = ("start_s", "end_s", "label", "score")
 FILE_EVENT_COLUMNS = ("file", "model", *EVENT_COLUMNS)
+TRANSCRIPT_COLUMNS = ("file", "model", "start_s", "end_s", "text", "score")
 
 MANY_LABELS = 50
 BEST = 10
@@ -97,3 +98,16 @@ def event_lines(events: Iterable[Segment], *, file: str | None = None, model: st
         times = f"{event.start:.6f}", f"{event.end:.6f}"
         names = () if file is None or model is None else (file, model)
         yield line(*names, *times, event.label, event.score)
+
+
+def transcript_lines(prediction: Prediction, *, file: str, duration_s: float) -> Iterator[str]:
+    """What was said (TRANSCRIPT_COLUMNS): one line per word, or per sentence, as the model times them.
+
+    A transcript that comes without times is one line for the whole recording; without a transcript there is none.
+    """
+    if prediction.text is None:
+        return
+    if prediction.text.strip() and not prediction.segments:
+        yield line(file, prediction.model, f"{0:.6f}", f"{duration_s:.6f}", prediction.text.strip(), None)
+    for word in prediction.segments:
+        yield line(file, prediction.model, f"{word.start:.6f}", f"{word.end:.6f}", word.label, word.score)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,14 +33,18 @@ class AudioModel(Protocol):
 
 def read_card(folder: Path) -> ModelCard:
     """The card kept as `card.json` beside a model's weights."""
-    fields: dict[str, Any] = json.loads((folder / "card.json").read_text("utf-8"))
-    fields["held_out"] = tuple(
+    return card_of(json.loads((folder / "card.json").read_text("utf-8")))
+
+
+def card_of(fields: Mapping[str, Any]) -> ModelCard:
+    """A card of its fields as JSON gives them; those that it does not name keep their default."""
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    values["held_out"] = tuple(
         HeldOut(**{**score, "folds": tuple((name, value) for name, value in score["folds"])})
-        for score in fields["held_out"]
+        for score in fields.get("held_out", ())
     )
-    fields["label_groups"] = [tuple(group) for group in fields.get("label_groups", ())]
-    frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    return ModelCard(**frozen)
+    values["label_groups"] = tuple(tuple(group) for group in fields.get("label_groups", ()))
+    return ModelCard(**{"labels": (), "layers": (), "emits": (), **values})
 
 
 def check_layers(card: ModelCard, layers: Sequence[str]) -> None:

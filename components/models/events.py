@@ -70,7 +70,7 @@ def labels_at(prediction: Prediction, times: Times) -> list[str]:
 
     Where each class is scored for itself (sigmoid), a frame in which none reaches 0.5 is "none".
     """
-    if not prediction.times.size:
+    if not prediction.scores.size:
         return [NONE] * len(times)
     right = np.clip(np.searchsorted(prediction.times, times), 1, max(1, prediction.times.size - 1))
     right = np.minimum(right, prediction.times.size - 1)

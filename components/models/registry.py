@@ -6,11 +6,13 @@ import difflib
 import hashlib
 import importlib
 import sys
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 
 from components.errors import ModelError
+from components.models import hub
 from components.models.base import AudioModel, read_card
 from components.types import ModelCard
 
@@ -27,21 +29,88 @@ MODULES = {
     "digits-transformer": "components.models.transformer",
     "silero-vad": "components.models.silero",
 }
-"""Module of each model: it has `load(folder) -> AudioModel`, and `weight_files(folder)` if a package has them."""
+"""Module of each model that is here at once: it has `load(folder) -> AudioModel`, and `weight_files(folder)` where a
+package holds its weights."""
+
+KEPT_DOWNLOADS = 4
+"""So many downloaded models stay in memory, the least recently used going first: Compare shows four at once."""
 
 
-@cache
 def cards() -> tuple[ModelCard, ...]:
-    """The cards of all models, in the order in which a list shows them."""
-    return tuple(card(model_id) for model_id in MODULES)
+    """The cards of all models, in the order in which a list shows them: those that are here at once come first."""
+    return (*map(_shipped_card, MODULES), *map(hub.card, hub.all_entries()))
 
 
-@cache
 def card(model_id: str) -> ModelCard:
     """The card of one model; ModelError names the nearest ids where there is none of this one."""
-    folder = _folder(model_id)
+    return _shipped_card(model_id) if model_id in MODULES else hub.card(_known(model_id))
+
+
+def state(model_id: str) -> hub.State:
+    """Whether a model can be loaded ("ready"), was downloaded in part, or has to be downloaded first."""
+    return "ready" if model_id in MODULES else hub.state(_known(model_id))
+
+
+def load(model_id: str) -> AudioModel:
+    """The model, ready to listen; loaded once and shared. Models hold no state between calls.
+
+    Raises
+    ------
+    ModelError : no such model; weights that are not here yet, and how to get them; damaged weights
+    """
+    model = _load_shipped(model_id) if model_id in MODULES else _load_downloaded(model_id, hub.stamp(_known(model_id)))
+    _one_thread()
+    return model
+
+
+def load_from(model_id: str, path: Path) -> AudioModel:
+    """A downloadable model, from weights that lie in a file or folder of the user's. Nothing is remembered."""
+    if model_id in MODULES:
+        raise ModelError(f"{model_id} comes with its weights: it takes none from a file.")
+    model = hub.load_from(_known(model_id), path)
+    _one_thread()
+    return model
+
+
+def weight_files(model_id: str) -> tuple[Path, ...]:
+    """The files that hold a model's weights, sorted by name."""
+    if model_id not in MODULES:
+        return hub.weight_files(_known(model_id), hub.weights_path(model_id))
+    folder = WEIGHTS / model_id
+    if card(model_id).source == "package":
+        files: tuple[Path, ...] = _module(model_id).weight_files(folder)
+        return files
+    return tuple(sorted(path for path in folder.rglob("*") if path.suffix in WEIGHT_SUFFIXES))
+
+
+def weights_digest(model_id: str, path: Path | None = None) -> str:
+    """Hex SHA-256 of the weight files, one after the other, in the order of `weight_files`.
+
+    With `path`, of the weights that lie there instead.
+    """
+    if path is not None:
+        return _digest(hub.weight_files(_known(model_id), path.expanduser().absolute()))
+    return _kept_digest(model_id, "" if model_id in MODULES else hub.stamp(_known(model_id)))
+
+
+@cache
+def _kept_digest(model_id: str, stamp: str) -> str:
+    return _digest(weight_files(model_id))
+
+
+def _digest(files: Iterable[Path]) -> str:
+    sha = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                sha.update(chunk)
+    return sha.hexdigest()
+
+
+@cache
+def _shipped_card(model_id: str) -> ModelCard:
     try:
-        return read_card(folder)
+        return read_card(WEIGHTS / model_id)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(
             f"The card of {model_id} is missing or damaged: get the folder components/weights/{model_id} again."
@@ -49,12 +118,10 @@ def card(model_id: str) -> ModelCard:
 
 
 @cache
-def load(model_id: str) -> AudioModel:
-    """The model, ready to listen; loaded once and shared. Models hold no state between calls."""
-    folder = _folder(model_id)
+def _load_shipped(model_id: str) -> AudioModel:
     card(model_id)
     try:
-        model: AudioModel = _module(model_id).load(folder)
+        model: AudioModel = _module(model_id).load(WEIGHTS / model_id)
     except ModelError:
         raise
     except Exception as error:  # each format has its own errors for a damaged file
@@ -62,28 +129,12 @@ def load(model_id: str) -> AudioModel:
             f"The weights of {model_id} are missing or damaged: get the folder components/weights/{model_id} "
             "again, or let `python run.py` install the packages again."
         ) from error
-    _one_thread()
     return model
 
 
-def weight_files(model_id: str) -> tuple[Path, ...]:
-    """The files that hold a model's weights, sorted by name."""
-    folder = _folder(model_id)
-    if card(model_id).source == "package":
-        files: tuple[Path, ...] = _module(model_id).weight_files(folder)
-        return files
-    return tuple(sorted(path for path in folder.rglob("*") if path.suffix in WEIGHT_SUFFIXES))
-
-
-@cache
-def weights_digest(model_id: str) -> str:
-    """Hex SHA-256 of the weight files, one after the other, in the order of `weight_files`."""
-    sha = hashlib.sha256()
-    for path in weight_files(model_id):
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                sha.update(chunk)
-    return sha.hexdigest()
+@lru_cache(maxsize=KEPT_DOWNLOADS)
+def _load_downloaded(model_id: str, stamp: str) -> AudioModel:
+    return hub.load(model_id)
 
 
 def _one_thread() -> None:
@@ -97,12 +148,14 @@ def _one_thread() -> None:
         torch.set_num_threads(1)
 
 
-def _folder(model_id: str) -> Path:
-    if model_id not in MODULES:
-        near = difflib.get_close_matches(model_id, MODULES, n=3, cutoff=0.4)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(MODULES)}."
+def _known(model_id: str) -> str:
+    """The id, if there is such a model."""
+    names = (*MODULES, *hub.all_entries())
+    if model_id not in names:
+        near = difflib.get_close_matches(model_id, names, n=3, cutoff=0.4)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "`python run.py models` lists those there are."
         raise ModelError(f"There is no model {model_id!r}. {hint}")
-    return WEIGHTS / model_id
+    return model_id
 
 
 def _module(model_id: str) -> ModuleType:

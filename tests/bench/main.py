@@ -1,4 +1,4 @@
-"""python run.py bench [models] [hour] [browser]: time and memory of the main jobs, each in a process of its own.
+"""python run.py bench [models] [hour] [browser] [yamnet] [pipeline]: time and memory of the main jobs, each in a process of its own.
 
 Figures on a shared machine are noisy: read the medians and the ratios. Nothing here is a test.
 """
@@ -130,6 +130,8 @@ def bench_models() -> None:
     print("\nModels, one core: 60 minutes of sound\n")
     print(f"{'model':<22}{'CPU s':>8}{'x real time':>13}{'peak MB 1 min':>15}{'60 min':>8}{'more MB':>9}")
     for card in registry.cards():
+        if card.source == "download":
+            continue
         short, long = (child("model", card.id, minutes, env=ONE_CORE) for minutes in ("1", "60"))
         more = long["peak"] - short["peak"]
         speed = 3600 / long["cpu"]
@@ -156,7 +158,27 @@ def bench_browser() -> None:
     bench(make_recording)
 
 
-BENCHES: dict[str, Callable[[], None]] = {"models": bench_models, "hour": bench_hour, "browser": bench_browser}
+def bench_yamnet() -> None:
+    """YAMNet beside the TensorFlow Lite interpreter."""
+    from tests.bench.yamnet import bench
+
+    bench()
+
+
+def bench_pipeline() -> None:
+    """Hugging Face models beside transformers.pipeline."""
+    from tests.bench.hf import bench
+
+    bench()
+
+
+BENCHES: dict[str, Callable[[], None]] = {
+    "models": bench_models,
+    "hour": bench_hour,
+    "browser": bench_browser,
+    "yamnet": bench_yamnet,
+    "pipeline": bench_pipeline,
+}
 
 
 def main() -> int:

@@ -18,7 +18,8 @@ from typing import Any
 from components.types import ClipSource, ModelCard
 
 PACKAGES = (
-    "numpy", "scipy", "soxr", "soundfile", "av", "librosa", "torch", "transformers", "scikit-learn", "silero-vad",
+    "numpy", "scipy", "soxr", "soundfile", "av", "librosa", "torch", "transformers", "tokenizers", "scikit-learn",
+    "silero-vad", "h5py", "tflite",
 )  # fmt: skip
 """The packages that the numbers depend on."""
 

@@ -20,7 +20,7 @@ import streamlit as st
 
 T = TypeVar("T")
 
-KEEP = {"recording": 3, "playback": 2, "prediction": 24, "activation": 8, "picture": 60}
+KEEP = {"recording": 3, "playback": 2, "prediction": 24, "activation": 8, "embedding": 20, "picture": 60}
 """How many answers of each kind a session keeps, the least recently used going first."""
 
 

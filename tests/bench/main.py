@@ -1,4 +1,4 @@
-"""python run.py bench [models] [hour] [browser] [yamnet] [pipeline]: time and memory of the main jobs, each in a process of its own.
+"""python run.py bench [models] [hour] [browser] [yamnet] [pipeline]: time and memory, each job in its own process.
 
 Figures on a shared machine are noisy: read the medians and the ratios. Nothing here is a test.
 """

@@ -13,7 +13,9 @@ page = st.navigation(
         "Models": [
             st.Page("pages/predict.py", title="Predict", icon=":material/label:"),
             st.Page("pages/inside.py", title="Inside", icon=":material/neurology:"),
+            st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         ],
+        "Library": [st.Page("pages/library.py", title="Library", icon=":material/local_library:")],
     }
 )
 sidebar()

@@ -12,9 +12,9 @@ clip = decoded.clip
 now = panes.player(decoded, report_time=True)
 
 card = pickers.model()
-prediction = listening.listen(clip, card)
+prediction = listening.listen(clip, card, pickers.own_words(card))
 panes.spectrogram(clip, now, pickers.default_picture(clip), height=180, name_step=False)
-listening.predictions(clip, now, prediction)
+listening.predictions(clip, now, card, prediction)
 
 part = insides.stretch(clip, now)
 layer = insides.layer(card)

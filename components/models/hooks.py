@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -26,14 +27,17 @@ def outputs_of(module: nn.Module, names: Iterable[str], *, item: int = 0) -> Ite
 
     Notes
     -----
-    The hooks are removed when the context ends, also by an exception.
+    The hooks are removed when the context ends, also by an exception. What another thread sends through the module
+    meanwhile is not collected: sessions share a model.
     """
     kept: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     handles = []
+    owner = get_ident()
 
     def keep(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            kept[name].append((output[item] if isinstance(output, tuple) else output).detach())
+            if get_ident() == owner:
+                kept[name].append((output[item] if isinstance(output, tuple) else output).detach())
 
         return hook
 

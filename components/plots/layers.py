@@ -124,11 +124,13 @@ def hidden_states(
     colours = _colours(activation, z)
     if limit is not None:
         colours |= {"zmin": -limit if colours["zmin"] < 0 else colours["zmin"], "zmax": limit}
-    name = "key time (s)" if attention else ("mel band" if "mel" in activation.dims else "unit")
+    in_time = attention and "token" not in activation.dims
+    name = "key time (s)" if in_time else next((d for d in ("mel", "token") if d in activation.dims), "unit")
+    name = "mel band" if name == "mel" else name
     y0, dy = (per_row - 1) / 2, float(per_row)
-    if attention:
+    if in_time:
         y0, dy = float(times[0]) + y0 * step, dy * step
-    row = "key at %{y:.2f} s" if attention else f"{name} %{{y:d}}"
+    row = "key at %{y:.2f} s" if in_time else f"{name} %{{y:d}}"
     trace = go.Heatmap(
         z=np.ascontiguousarray(z, np.float32),
         x0=float(times[part][0]) + (per_column - 1) / 2 * step,

@@ -139,8 +139,9 @@ def trajectory(clip: Clip, now: TransportState, activation: Activation, predicti
     dimensions = left.segmented_control(
         "Dimensions", ("2-D", "3-D"), default="2-D", required=True, key="dimensions", persist_state="session"
     )
+    colours = ("time", "best label") if prediction.labels else ("time",)
     colour = right.segmented_control(
-        "Colour by", ("time", "best label"), default="best label", required=True, key="colour", persist_state="session"
+        "Colour by", colours, default=colours[-1], required=True, key=f"colour_{len(colours)}", persist_state="session"
     )
     path = project(frames, 3)
     labels = labels_at(prediction, activation.times) if colour == "best label" else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 
 import streamlit as st
 
@@ -12,15 +14,17 @@ from components.errors import OtoscopeError
 from components.exports import tables
 from components.models.events import clip_label, find_events
 from components.plots import scores as score_plots
-from components.types import Clip, ModelCard, Prediction, Segment
+from components.types import OWN_WORDS, Clip, ModelCard, Prediction, Segment
 from components.units import format_bytes, format_time
-from components.widgets import cached, panes, state
+from components.widgets import cached, panes, pickers, state
 from components.widgets.progress import progress
 from components.widgets.text import plain, refuse
 from components.widgets.transport import TransportState
 
 ASK_FIRST_S = 600.0
 """A model is not set to work on a longer clip before the user says so."""
+MANY_LABELS = 24
+"""More labels than this are not drawn at once, nor all named on the card."""
 CROWDED_S = 120.0
 """Of longer clips the scores are drawn as strips unless the user wants curves, which would hide each other."""
 
@@ -37,6 +41,8 @@ def card(card: ModelCard) -> None:
         )
     if not card.held_out:
         st.caption("How often it is wrong was not measured by this project; the card says what was tried.")
+    if card.caveats:
+        st.caption(plain(card.caveats[0]))
     with st.expander("The model's card", icon=":material/id_card:"):
         st.markdown(_card_text(card))
 
@@ -45,25 +51,37 @@ def _card_text(card: ModelCard) -> str:
     facts = [
         f"**Listens at** {card.sr} Hz; each score has heard {card.window_s:.3g} s of sound, a new one comes every "
         f"{1000 * card.hop_s:.3g} ms.",
-        f"**Labels** {plain(', '.join(card.labels))}",
+        f"**Labels** {_label_text(card)}",
+        f"**Languages** {plain(', '.join(card.languages))}" if card.languages else "",
         f"**Trained on** {plain(card.training_data)}",
-        f"**Weights** {card.source}, {format_bytes(card.size_bytes)}; licence {card.licence}",
+        f"**Weights** {card.source}, {format_bytes(card.size_bytes)}; licence {plain(card.licence)}",
+        f"**Version** {plain(card.revision)}" if card.revision else "",
+        f"**Described at** {plain(card.homepage)}" if card.homepage else "",
         f"**To cite** {plain(card.citation)}",
         "**Mind that**",
     ]
-    folds = [
-        f"{plain(score.metric)}: " + ", ".join(f"{name} {value:.0%}" for name, value in score.folds)
-        for score in card.held_out
-    ]
-    lines = [*facts, *(f"- {plain(caveat)}" for caveat in card.caveats)]
-    if folds:
-        lines += ["**Held out, one by one**", *(f"- {fold}" for fold in folds)]
+    lines = [*filter(None, facts), *(f"- {plain(caveat)}" for caveat in card.caveats)]
+    if card.published:
+        lines += ["**Published figures** (not measured here)", *(f"- {plain(figure)}" for figure in card.published)]
+    if card.held_out:
+        lines += ["**Held out, one by one**"]
+        lines += [
+            f"- {plain(score.metric)}: " + ", ".join(f"{plain(name)} {value:.0%}" for name, value in score.folds)
+            for score in card.held_out
+        ]
     return "\n\n".join(lines)
 
 
-def listen(clip: Clip, card: ModelCard) -> Prediction:
+def _label_text(card: ModelCard) -> str:
+    if not card.labels:
+        return "none: it gives embeddings, numbers by which moments can be compared"
+    named = plain(", ".join(card.labels[:MANY_LABELS]))
+    return named if len(card.labels) <= MANY_LABELS else f"{len(card.labels)}, among them {named}"
+
+
+def listen(clip: Clip, card: ModelCard, words: tuple[str, ...] = ()) -> Prediction:
     """The model's scores for the clip; asks first when the clip is long. Stops the page when there are none."""
-    key = (clip.digest, card.id)
+    key = (clip.digest, card.id, *words)
     above = st.empty()
     if clip.duration > ASK_FIRST_S and not cached.has("prediction", key):
         if not above.button(f"Let {card.title} listen to all {format_time(clip.duration)}", type="primary"):
@@ -71,12 +89,49 @@ def listen(clip: Clip, card: ModelCard) -> Prediction:
             st.stop()
         above.button("Stop", icon=":material/stop:")
     try:
-        with progress(f"{card.title} is listening") as report:
-            prediction = cached.remember("prediction", key, lambda: analyse_clip(clip, card.id, report))
+        with progress(f"{plain(card.title)} is listening") as report:
+            prediction = cached.remember("prediction", key, lambda: analyse_clip(clip, card.id, report, labels=words))
     except OtoscopeError as error:
         refuse(error)
     above.empty()
     return prediction
+
+
+def transcript(prediction: Prediction) -> None:
+    """What was said, where the model writes it: the text, and each word to click and hear."""
+    if prediction.text is None:
+        return
+    panes.heading(
+        "What was said",
+        "The text as the model wrote it. It writes something for every sound that resembles speech, and it may leave "
+        "out, mishear or make up words: check what matters by ear. Click a word in the list to hear it.",
+    )
+    if not prediction.text.strip():
+        st.caption("The model heard no words.")
+        return
+    with st.container(border=True, height=160 if len(prediction.text) > 800 else "content"):
+        st.text(prediction.text)
+
+
+def findings(
+    clip: Clip, now: TransportState, card: ModelCard, prediction: Prediction
+) -> tuple[tuple[Segment, ...], float | None]:
+    """The verdict and the scores over time, with the threshold that makes events of them below.
+
+    Gives the events and that threshold; None where the model finds its stretches itself.
+    """
+    if not prediction.labels:
+        return (), None
+    if prediction.text is not None:
+        predictions(clip, now, card, prediction)
+        return prediction.segments, None
+    settled = st.container()
+    least = pickers.threshold(card)
+    found = find_events(prediction, least, SHORTEST_EVENT_S)
+    with settled:
+        verdict(prediction)
+        predictions(clip, now, card, prediction, threshold=least, events=found)
+    return found, least
 
 
 def verdict(prediction: Prediction) -> None:
@@ -92,12 +147,15 @@ def verdict(prediction: Prediction) -> None:
 def predictions(
     clip: Clip,
     now: TransportState,
+    card: ModelCard,
     prediction: Prediction,
     *,
     threshold: float | None = None,
     events: tuple[Segment, ...] = (),
 ) -> None:
-    """Scores over time, the best classes as curves or all of them as strips."""
+    """Scores over time, the best classes as curves or all of them as strips; nothing for a model without labels."""
+    if not prediction.labels:
+        return
     panes.heading(
         "Scores over time",
         "How sure the model is of each label, from 0 to 1, at each moment. A step is as wide as the model's own step; "
@@ -106,30 +164,56 @@ def predictions(
     view = panes.view_of(clip, now)
     clock = panes.clock_of(clip)
     crowded = clip.duration > CROWDED_S
-    as_strips = len(prediction.labels) > 1 and st.toggle(
-        "All labels, as strips", value=crowded, key=f"strips_{crowded}", persist_state="session"
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        as_strips = len(prediction.labels) > 1 and st.toggle(
+            "As strips", value=crowded, key=f"strips_{crowded}", persist_state="session"
+        )
+        shown = _of_group(card, prediction)
     if as_strips:
-        figure = score_plots.class_band(prediction, clock=clock, view=view)
+        classes = score_plots.best_classes(shown, MANY_LABELS)
+        figure = score_plots.class_band(shown, clock=clock, view=view, classes=sorted(classes))
     else:
-        figure = score_plots.scores(prediction, clock=clock, view=view, threshold=threshold, events=events)
+        figure = score_plots.scores(shown, clock=clock, view=view, threshold=threshold, events=events)
     panes.chart("predictions", figure)
 
 
-def events_of(prediction: Prediction, threshold: float) -> tuple[Segment, ...]:
-    """The stretches above the threshold."""
-    return find_events(prediction, threshold, SHORTEST_EVENT_S)
-
-
-def events(found: tuple[Segment, ...]) -> None:
-    """The list of events; a click on a row plays it."""
-    panes.heading(
-        f"Events ({len(found)})",
-        "Stretches in which a label stays at or above the threshold. Click a row to hear it.",
+def _of_group(card: ModelCard, prediction: Prediction) -> Prediction:
+    """The prediction with the labels of one group only, where the card has groups and the user chose one."""
+    if not card.label_groups:
+        return prediction
+    everything = "all labels"
+    groups = {name: slice(first, stop) for name, first, stop in card.label_groups}
+    chosen = st.selectbox(
+        "Labels",
+        [everything, *groups],
+        key=f"group_{card.id}",
+        persist_state="session",
+        label_visibility="collapsed",
+        help="This model has very many labels: those with the highest scores are drawn, of all or of one group.",
+        width=320,
     )
+    if chosen == everything:
+        return prediction
+    part = groups[chosen]
+    return replace(prediction, labels=prediction.labels[part], scores=prediction.scores[:, part])
+
+
+def events(prediction: Prediction, found: tuple[Segment, ...]) -> None:
+    """The list of events, or of words; a click on a row plays it. Nothing for a model without labels."""
+    if not prediction.labels:
+        return
+    if prediction.text is None:
+        title, meaning = "Events", "Stretches in which a label stays at or above the threshold."
+    else:
+        title, meaning = "Words", "Each word with the time at which the model heard it, and how sure it was."
+    panes.heading(f"{title} ({len(found)})", f"{meaning} Click a row to hear it.")
     with st.container(key="events"):
         if not found:
-            st.caption("No label stays at or above the threshold. Lower it to see weaker candidates.")
+            st.caption(
+                "No label stays at or above the threshold. Lower it to see weaker candidates."
+                if prediction.text is None
+                else "There are none."
+            )
             return
         st.dataframe(
             {
@@ -148,7 +232,7 @@ def events(found: tuple[Segment, ...]) -> None:
             key="events_table",
             on_select=lambda: _hear_chosen(found),
             selection_mode="single-row",
-            alt=f"{len(found)} events with start, end, label and score",
+            alt=f"{len(found)} {title.lower()} with start, end, label and score",
         )
 
 
@@ -159,9 +243,9 @@ def _hear_chosen(found: tuple[Segment, ...]) -> None:
 
 
 def downloads(
-    decoded: Decoded, card: ModelCard, prediction: Prediction, found: tuple[Segment, ...], least: float
+    decoded: Decoded, card: ModelCard, prediction: Prediction, found: tuple[Segment, ...], least: float | None
 ) -> None:
-    """Events and frames as CSV, with the provenance beside them; each is made when it is asked for."""
+    """Text, events and frames to take away, with the provenance beside them; each is made when it is asked for."""
     clip = decoded.clip
     stem = f"{prediction.model}-{clip.digest[:8]}"
 
@@ -173,13 +257,19 @@ def downloads(
         return tables.table(tables.PREDICTION_COLUMNS, lines)
 
     def provenance_json() -> str:
-        settings = {"threshold": least, "shortest_event_s": SHORTEST_EVENT_S}
+        settings: dict[str, str | float | bool | None] = {"threshold": least, "shortest_event_s": SHORTEST_EVENT_S}
+        if card.task == OWN_WORDS:
+            settings["labels"] = ", ".join(prediction.labels)
         return json.dumps(clip_provenance(decoded, card.id, settings), indent=2, ensure_ascii=False)
 
+    offers: list[tuple[str, Callable[[], str | bytes], str, str]] = []
+    if prediction.text is not None:
+        offers.append(("Text", lambda: prediction.text or "", f"{stem}.txt", "text/plain"))
+    if prediction.labels:
+        name = "Events" if prediction.text is None else "Words"
+        offers.append((f"{name} (CSV)", events_csv, f"{stem}-{name.lower()}.csv", "text/csv"))
+        offers.append(("Every frame (CSV)", frames_csv, f"{stem}-frames.csv", "text/csv"))
+    offers.append(("How it was made (JSON)", provenance_json, f"{stem}-provenance.json", "application/json"))
     with st.container(horizontal=True):
-        for label, make, name, mime in (
-            ("Events (CSV)", events_csv, f"{stem}-events.csv", "text/csv"),
-            ("Every frame (CSV)", frames_csv, f"{stem}-frames.csv", "text/csv"),
-            ("How it was made (JSON)", provenance_json, f"{stem}-provenance.json", "application/json"),
-        ):
-            st.download_button(label, make, name, mime, icon=":material/download:", on_click="ignore")
+        for label, make, file_name, mime in offers:
+            st.download_button(label, make, file_name, mime, icon=":material/download:", on_click="ignore")

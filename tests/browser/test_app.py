@@ -20,7 +20,6 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES_S = sf.info(SAMPLES[0].path).duration
-FAMILY_NAMES = {"classical": "Classical", "cnn": "CNN", "rnn": "RNN and LSTM", "transformer": "Transformer"}
 
 # Every chart on the clock: where its playhead is and where the player's time should be [px], and its range [s].
 HEADS = """() => {
@@ -111,13 +110,21 @@ class App:
 
     def choose(self, model_id: str, *names: str) -> None:
         card = registry.card(model_id)
-        self.page.get_by_role("radio", name=FAMILY_NAMES[card.family], exact=True).click()
+        self._pick(self.page.locator(".st-key-task"), card.task[:1].upper() + card.task[1:])
         self.settle(*names)
-        box = self.page.locator(".st-key-model_" + card.family)
-        if card.title not in box.inner_text():
+        models = self.page.locator('[class*="st-key-model_"]')
+        name = card.title.rpartition(", ")[2]
+        buttons = models.get_by_role("radio", name=re.compile(f"^({re.escape(name)}|{re.escape(card.title)})$"))
+        if buttons.count():
+            buttons.click()
+        else:
+            self._pick(models, card.title)
+        self.settle(*names)
+
+    def _pick(self, box: Any, option: str) -> None:
+        if option not in box.inner_text():
             box.get_by_role("combobox").click()
-            self.page.get_by_role("option", name=card.title, exact=True).click()
-        self.settle(*names)
+            self.page.get_by_role("option", name=option, exact=True).click()
 
     def space(self) -> None:
         """The space bar, with nothing on the page holding the keyboard."""
@@ -236,7 +243,9 @@ def test_another_model_says_something_else_and_an_event_can_be_heard(app: App) -
     app.settle("predictions")
 
 
-@pytest.mark.parametrize("card", registry.cards(), ids=lambda card: card.id)
+@pytest.mark.parametrize(
+    "card", [c for c in registry.cards() if c.id.startswith(("digits-", "silero"))], ids=lambda c: c.id
+)
 def test_inside_shows_the_states_and_the_path_of_every_model(app: App, card: Any) -> None:
     app.go("Inside", "predictions")
     app.choose(card.id, "hidden_states", "trajectory")

@@ -1,3 +1,5 @@
+from threading import Thread
+
 import pytest
 import torch
 from torch import nn
@@ -18,6 +20,16 @@ def test_outputs_are_those_of_the_layers() -> None:
     torch.testing.assert_close(outputs["0"][0], net[0](x))
     torch.testing.assert_close(outputs["1"][1], y)
     assert hooks_left(net) == 0
+
+
+def test_what_another_thread_sends_through_is_not_collected() -> None:
+    net = nn.Sequential(nn.Linear(3, 4))
+    with outputs_of(net, ["0"]) as outputs:
+        stranger = Thread(target=net, args=(torch.zeros(7, 3),))
+        stranger.start()
+        stranger.join()
+        net(torch.randn(2, 3))
+    assert [y.shape[0] for y in outputs["0"]] == [2]
 
 
 def test_hooks_are_removed_after_an_exception() -> None:

@@ -252,3 +252,14 @@ def test_a_step_shows_its_terms_unit_above_unit():
     assert inputs.z.shape == (1, 20)
     with pytest.raises(ParameterError):
         layers.step_numbers({"a": W, "b": b[:3]}, time=0)
+
+
+def test_what_a_written_token_draws_on_is_drawn_over_the_sound():
+    """Cross-attention: one row a token, counted from 0, under the sound's own frames."""
+    weights = np.random.default_rng(0).random((2, 5, 40)).astype(np.float32)
+    times = np.arange(40) * 0.02 + 0.01
+    activation = Activation("cross_attention_1", "attention", weights, ("head", "token", "frame"), times)
+    figure = layers.hidden_states(activation, clock="c", view=(0.0, 0.8), head=1)
+    np.testing.assert_allclose(figure.data[0].z, weights[1], atol=1e-6)
+    assert (figure.data[0].y0, figure.data[0].dy) == (0.0, 1.0)
+    assert figure.layout.yaxis.title.text == "Token"

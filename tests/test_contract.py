@@ -1,7 +1,8 @@
-"""What every registered model must do, whatever it is made of."""
+"""What every model must do, whatever it is made of: those that ship, and each adapter on a tiny random checkpoint."""
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,45 @@ import pytest
 import torch
 
 from components.errors import Cancelled, ModelError
-from components.models import registry
+from components.models import hf, registry
 from components.models.base import AudioModel
 from components.types import Clip, Prediction
+from tests import tiny_checkpoints, tiny_whisper_clap
 
-MODELS = [card.id for card in registry.cards()]
+MODELS = [card.id for card in registry.cards() if card.source != "download"]
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(params=MODELS)
+TINY: dict[str, Callable[[Path], Path]] = {
+    "ctc": tiny_checkpoints.wav2vec2_ctc,
+    "classification": tiny_checkpoints.hubert_classification,
+    "ast": tiny_checkpoints.ast,
+    "encoder": tiny_checkpoints.hubert_encoder,
+    "whisper": tiny_whisper_clap.whisper,
+    "clap": tiny_whisper_clap.clap,
+}
+"""Makers of a checkpoint for each kind of adapter. YAMNet and OpenL3, which are never tiny, have tests of their own."""
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, AudioModel]:
+    models = {}
+    for name, make in TINY.items():
+        folder = make(tmp_path_factory.mktemp(name))
+        models[name] = hf.load(folder, hf.describe(folder, id=f"tiny-{name}"))
+    return models
+
+
+@pytest.fixture(params=[*MODELS, *TINY])
 def model(request: pytest.FixtureRequest) -> AudioModel:
+    if request.param in TINY:
+        adapted: AudioModel = request.getfixturevalue("adapters")[request.param]
+        return adapted
+    return registry.load(request.param)
+
+
+@pytest.fixture(params=MODELS)
+def shipped(request: pytest.FixtureRequest) -> AudioModel:
     return registry.load(request.param)
 
 
@@ -75,8 +105,8 @@ def test_predict_keeps_its_promises_on(name: str, model: AudioModel) -> None:
     assert np.array_equal(clip.y, before)
 
 
-def test_card_says_what_the_model_is(model: AudioModel) -> None:
-    card = model.card
+def test_card_says_what_the_model_is(shipped: AudioModel) -> None:
+    card = shipped.card
     assert card == registry.card(card.id)
     assert card.labels and card.title and card.summary and card.licence and card.citation and card.caveats
     assert card.size_bytes == sum(path.stat().st_size for path in registry.weight_files(card.id))
@@ -99,9 +129,9 @@ def test_scores_do_not_depend_on_the_rate_of_the_file(model: AudioModel) -> None
     y = (0.3 * np.sin(2 * np.pi * 300 * t) * (1 + np.sin(2 * np.pi * 3 * t)) / 2).astype(np.float32)
     high = model.predict(Clip.from_array("48 kHz", y, 48000)).scores
     low = model.predict(Clip.from_array("16 kHz", y[::3], 16000)).scores
-    n = min(len(high), len(low)) - 1
+    n = max(1, min(len(high), len(low)) - 1)
     assert abs(len(high) - len(low)) <= 1
-    assert np.abs(high[:n] - low[:n]).mean() < 0.02
+    assert np.abs(high[:n] - low[:n]).sum() < 0.02 * max(1, high[:n].size)
 
 
 def test_progress_rises_to_one(model: AudioModel) -> None:
@@ -144,7 +174,7 @@ def test_activations_are_on_the_clock_of_the_clip(model: AudioModel) -> None:
         assert activation.layer == layer
         assert np.isfinite(activation.values).all()
         assert activation.times is not None
-        assert np.diff(activation.times).min() > 0
+        assert (np.diff(activation.times) > 0).all()
         assert activation.times[0] >= 0
         assert activation.times[-1] <= clip.duration + model.card.window_s
         assert clip.duration - activation.times[-1] <= 2 * model.card.window_s + model.card.hop_s

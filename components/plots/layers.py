@@ -17,6 +17,7 @@ from components.plots.theme import (
     MARGIN_LEFT,
     MARGIN_RIGHT,
     MARGIN_TOP,
+    MARGIN_TOP_LEGEND,
     SHARE,
     SIGNED,
     View,
@@ -24,6 +25,7 @@ from components.plots.theme import (
     frame_step,
     in_view,
     label_styles,
+    legend_room,
     signed_limit,
     spoken_view,
     time_figure,
@@ -195,20 +197,21 @@ def _pc_title(component: int, explained: npt.ArrayLike) -> str:
     return f"PC {component + 1} ({100 * float(np.asarray(explained)[component]):.0f} % of variance)"
 
 
-def _trajectory_layout(clock: str, times: Times, height: int, legend: bool, alt: str) -> dict[str, Any]:
+def _trajectory_layout(clock: str, times: Times, height: int, legend: Sequence[str], alt: str) -> dict[str, Any]:
+    room = MARGIN_TOP_LEGEND - MARGIN_TOP + legend_room(legend) if legend else 0
     return {
         "meta": {"trajectory": clock, "trajectory_times": [round(float(t), 3) for t in times], "alt": alt},
-        "height": height,
+        "height": height + room,
         "margin": {
             "l": MARGIN_LEFT,
             "r": MARGIN_RIGHT,
-            "t": MARGIN_TOP + 26 * legend,
+            "t": MARGIN_TOP + room,
             "b": MARGIN_BOTTOM,
             "autoexpand": False,
         },
         "uirevision": clock,
         "hovermode": "closest",
-        "showlegend": legend,
+        "showlegend": bool(legend),
         "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
         **BARE,
     }
@@ -237,7 +240,7 @@ def trajectory_2d(
     )
     keys = [go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=key) for name, key in legend.items()]
     alt = f"Path of {len(points)} frames through the two main directions of the layer's values."
-    layout = _trajectory_layout(clock, t, height, bool(legend), alt)
+    layout = _trajectory_layout(clock, t, height, list(legend), alt)
     layout["xaxis"] = {
         "title": {"text": _pc_title(0, explained), "standoff": 4, "font": {"size": FONT_SIZE}},
         "automargin": False,
@@ -295,7 +298,7 @@ def trajectory_3d(
         marker={"size": 9, "color": "#ff4b4b", "line": {"width": 2, "color": "white"}},
     )
     alt = f"Path of {len(points)} frames through the three main directions of the layer's values."
-    layout = _trajectory_layout(clock, t, height, bool(legend), alt)
+    layout = _trajectory_layout(clock, t, height, list(legend), alt)
     layout["margin"] |= {"l": 0, "b": 0}
     # A scene cuts long titles off as it turns, so these are short.
     layout["scene"] = {

@@ -13,6 +13,8 @@ MARGIN_LEFT, MARGIN_RIGHT = 72, 84
 """Fixed, on every figure with a time axis, so that a moment is at the same place in all; the right one holds the
 colour bar."""
 MARGIN_TOP, MARGIN_TOP_LEGEND, MARGIN_BOTTOM = 10, 36, 50
+LEGEND_WIDTH, LEGEND_ROW, LEGEND_MARK, LEGEND_LETTER = 680, 19, 42, 6.6
+"""Width of a legend on a narrow page, height of a row, width of a line with its gaps, mean width of a letter [px]."""
 FONT_SIZE = 12
 
 LINE = "#3A87BF"
@@ -141,15 +143,16 @@ def time_figure(
     **meta: Any,
 ) -> go.Figure:
     """A figure on the clock: the transport finds it by `layout.meta.time_axis`."""
+    room = legend_room([trace.name for trace in traces if trace.showlegend is not False]) if legend else 0
     return go.Figure(
         list(traces),
         layout={
             "meta": {"time_axis": clock, "alt": alt, **meta},
-            "height": height,
+            "height": height + room,
             "margin": {
                 "l": MARGIN_LEFT,
                 "r": MARGIN_RIGHT,
-                "t": MARGIN_TOP_LEGEND if legend else MARGIN_TOP,
+                "t": MARGIN_TOP_LEGEND + room if legend else MARGIN_TOP,
                 "b": MARGIN_BOTTOM,
                 "autoexpand": False,
             },
@@ -163,6 +166,13 @@ def time_figure(
             **BARE,
         },
     )
+
+
+def legend_room(names: Sequence[str | None]) -> int:
+    """Height [px] that a legend needs beyond its first row on a narrow page; its entries are as wide as the widest."""
+    entry = LEGEND_MARK + LEGEND_LETTER * max((len(name or "") for name in names), default=0)
+    in_row = max(1, int(LEGEND_WIDTH / entry))
+    return LEGEND_ROW * (max(1, -(-len(names) // in_row)) - 1)
 
 
 def alt_text(figure: go.Figure) -> str:

@@ -228,7 +228,7 @@ def events(prediction: Prediction, found: tuple[Segment, ...]) -> None:
                 "score": st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1),
             },
             hide_index=True,
-            height=min(38 * (len(found) + 1), 320),
+            height=min(35 * (len(found) + 1) + 3, 320),
             key="events_table",
             on_select=lambda: _hear_chosen(found),
             selection_mode="single-row",

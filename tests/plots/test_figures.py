@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -263,3 +265,16 @@ def test_what_a_written_token_draws_on_is_drawn_over_the_sound():
     np.testing.assert_allclose(figure.data[0].z, weights[1], atol=1e-6)
     assert (figure.data[0].y0, figure.data[0].dy) == (0.0, 1.0)
     assert figure.layout.yaxis.title.text == "Token"
+
+
+@pytest.mark.parametrize("n, rows", [(2, 1), (8, 2), (30, 6)])
+def test_a_long_legend_gets_the_room_it_needs(n, rows):
+    """The picture keeps its height; what grows is the space above it."""
+    labels = tuple(f"label {k:02d} here" for k in range(n))
+    times = np.arange(4) * 0.5
+    prediction = Prediction("m", labels, np.full((4, n), 0.5, np.float32), "sigmoid", times, 1.0, 0.5)
+    figure = scores.scores(prediction, clock="c", view=(0.0, 2.0), n_best=n)
+    one = replace(prediction, labels=("a",), scores=prediction.scores[:, :1])
+    plain = scores.scores(one, clock="c", view=(0.0, 2.0))
+    more = figure.layout.height - plain.layout.height
+    assert more == figure.layout.margin.t - plain.layout.margin.t == theme.LEGEND_ROW * (rows - 1)

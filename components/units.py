@@ -42,3 +42,8 @@ def format_bytes(size: float) -> str:
 def format_hz(frequency: float) -> str:
     """Frequency with its unit: 440 Hz, 44.1 kHz."""
     return f"{frequency:.0f} Hz" if frequency < 1000 else f"{frequency / 1000:g} kHz"
+
+
+def format_step(seconds: float) -> str:
+    """A short time with its unit: 16 ms, 0.5 s, 1 s."""
+    return f"{1000 * seconds:.3g} ms" if seconds < 0.5 else f"{seconds:.3g} s"

@@ -45,3 +45,10 @@ def test_sizes(size, text):
 @pytest.mark.parametrize(("hz", "text"), [(440, "440 Hz"), (44100, "44.1 kHz"), (8000, "8 kHz")])
 def test_frequencies(hz, text):
     assert units.format_hz(hz) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.016, "16 ms"), (0.0125, "12.5 ms"), (0.48, "480 ms"), (0.5, "0.5 s"), (1, "1 s")]
+)
+def test_steps(seconds, text):
+    assert units.format_step(seconds) == text

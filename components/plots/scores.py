@@ -115,8 +115,8 @@ def scores(
         window_s=prediction.window_s,
     )
     figure.add_annotation(
-        text=_window_note(prediction), x=1, y=1, xref="paper", yref="paper", xanchor="right", yanchor="bottom",
-        showarrow=False, font={"size": 11},
+        text=_window_note(prediction), x=1, y=0, xref="paper", yref="paper", xanchor="right", yanchor="top",
+        yshift=-26, showarrow=False, font={"size": 11},
     )  # fmt: skip
     if threshold is not None:
         figure.add_hline(y=threshold, line={"dash": "dot", "width": 1.5, "color": "#8C8C8C"})

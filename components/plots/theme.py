@@ -169,9 +169,14 @@ def time_figure(
 
 
 def legend_room(names: Sequence[str | None]) -> int:
-    """Height [px] that a legend needs beyond its first row on a narrow page; its entries are as wide as the widest."""
-    entry = LEGEND_MARK + LEGEND_LETTER * max((len(name or "") for name in names), default=0)
-    in_row = max(1, int(LEGEND_WIDTH / entry))
+    """Height [px] that a legend needs beyond its first row on a narrow page.
+
+    Plotly gives all entries the width of the widest as soon as they do not fit into one row.
+    """
+    widths = [LEGEND_MARK + LEGEND_LETTER * len(name or "") for name in names]
+    if sum(widths) <= LEGEND_WIDTH:
+        return 0
+    in_row = max(1, int(LEGEND_WIDTH / max(widths)))
     return LEGEND_ROW * (max(1, -(-len(names) // in_row)) - 1)
 
 

@@ -15,27 +15,12 @@ from components.models.base import OnProgress
 from components.models.catalogue import entries
 from components.models.fetch import endpoint
 from components.types import ModelCard
-from components.units import format_bytes, format_hz
-from components.widgets import state
+from components.units import format_bytes, format_step
+from components.widgets import cards, state
 from components.widgets.progress import progress
 from components.widgets.text import plain
 
 FAMILIES = {"classical": "classical", "cnn": "CNN", "rnn": "RNN or LSTM", "transformer": "transformer"}
-_LANGUAGES = (
-    "af Afrikaans,am Amharic,ar Arabic,as Assamese,az Azerbaijani,ba Bashkir,be Belarusian,bg Bulgarian,"
-    "bn Bengali,bo Tibetan,br Breton,bs Bosnian,ca Catalan,cs Czech,cy Welsh,da Danish,de German,el Greek,"
-    "en English,es Spanish,et Estonian,eu Basque,fa Persian,fi Finnish,fo Faroese,fr French,ga Irish,gl Galician,"
-    "gu Gujarati,ha Hausa,haw Hawaiian,he Hebrew,hi Hindi,hr Croatian,ht Haitian Creole,hu Hungarian,hy Armenian,"
-    "id Indonesian,is Icelandic,it Italian,ja Japanese,jw Javanese,ka Georgian,kk Kazakh,km Khmer,kn Kannada,"
-    "ko Korean,la Latin,lb Luxembourgish,ln Lingala,lo Lao,lt Lithuanian,lv Latvian,mg Malagasy,mi Maori,"
-    "mk Macedonian,ml Malayalam,mn Mongolian,mr Marathi,ms Malay,mt Maltese,my Burmese,ne Nepali,nl Dutch,"
-    "nn Nynorsk,no Norwegian,oc Occitan,pa Punjabi,pl Polish,ps Pashto,pt Portuguese,ro Romanian,ru Russian,"
-    "sa Sanskrit,sd Sindhi,si Sinhala,sk Slovak,sl Slovenian,sn Shona,so Somali,sq Albanian,sr Serbian,"
-    "su Sundanese,sv Swedish,sw Swahili,ta Tamil,te Telugu,tg Tajik,th Thai,tk Turkmen,tl Tagalog,tr Turkish,"
-    "tt Tatar,uk Ukrainian,ur Urdu,uz Uzbek,vi Vietnamese,yi Yiddish,yo Yoruba,zh Chinese"
-)
-LANGUAGES = dict(entry.split(" ", 1) for entry in _LANGUAGES.split(","))
-"""Names of the languages that cards write as ISO 639 codes."""
 STATES = {"ready": "ready", "missing": "to download", "partial": "download begun"}
 ANY = "any"
 REACHED = "library_reached"
@@ -139,12 +124,12 @@ def chosen(found: Sequence[Row]) -> list[Row]:
     tasks = sorted({row.card.task for row in found})
     families = [family for family in FAMILIES if any(row.card.family == family for row in found)]
     states = [name for name in STATES if any(row.state == name for row in found)]
-    languages = sorted({language for row in found for language in row.card.languages}, key=_language)
+    languages = sorted({language for row in found for language in row.card.languages}, key=cards.language)
     columns = st.columns(4)
     task = _filter(columns[0], "Task", tasks, str)
     family = _filter(columns[1], "Family", families, lambda name: FAMILIES[name])
     here = _filter(columns[2], "On this machine", states, lambda name: STATES[name])
-    language = _filter(columns[3], "Language of the speech", languages, _language)
+    language = _filter(columns[3], "Language of the speech", languages, cards.language)
     return [
         row
         for row in found
@@ -153,11 +138,6 @@ def chosen(found: Sequence[Row]) -> list[Row]:
         and here in (ANY, row.state)
         and (language == ANY or not row.card.languages or language in row.card.languages)
     ]
-
-
-def _language(code: str) -> str:
-    """The name of a language; codes that we do not know stay as they are."""
-    return LANGUAGES.get(code, code)
 
 
 def _filter(
@@ -211,7 +191,7 @@ def _table(found: Sequence[Row]) -> Wish | None:
             "speed here": [speeds[i].times_real_time if (i := row.card.id) in speeds else None for row in found],
             "hears (s)": [row.card.window_s for row in found],
             "a score every (ms)": [1000 * row.card.hop_s for row in found],
-            "languages": [", ".join(map(_language, row.card.languages)) for row in found],
+            "languages": [", ".join(map(cards.language, row.card.languages)) for row in found],
             "licence": [row.card.licence for row in found],
             "trained on": [row.card.training_data for row in found],
         },
@@ -284,7 +264,7 @@ def _entry(row: Row) -> Wish | None:
             badges = [f":{STATE_COLOURS[row.state]}-badge[{plain(_state_text(row))}]"]
             badges += [
                 f":blue-badge[{plain(name)}]"
-                for name in (card.task, FAMILIES[card.family], *map(_language, card.languages[:3]))
+                for name in (card.task, FAMILIES[card.family], *map(cards.language, card.languages[:3]))
             ]
             if len(card.languages) > 3:
                 badges.append(f":blue-badge[{len(card.languages) - 3} more languages]")
@@ -307,7 +287,7 @@ def _facts(card: ModelCard) -> str:
     if card.held_out:
         score = card.held_out[0]
         facts.append(f"{score.metric}: {score.score:.0%} (worst fold {score.worst:.0%})")
-    facts.append(f"hears {card.window_s:.3g} s at a time, a score every {1000 * card.hop_s:.3g} ms")
+    facts.append(f"hears {card.window_s:.3g} s at a time, a score every {format_step(card.hop_s)}")
     facts.append(f"licence {card.licence}")
     measured = speed.kept().get(card.id)
     if measured:
@@ -406,47 +386,10 @@ def _details(card: ModelCard, ready: bool) -> Wish | None:
     if not drawer.open:
         return None
     with drawer:
-        st.markdown("\n\n".join(_card_lines(card)))
+        st.markdown("\n\n".join(cards.lines(card)))
         st.caption("To cite:")
         st.code(card.citation, language=None, wrap_lines=True)
         return _measure(card) if ready else None
-
-
-def _card_lines(card: ModelCard) -> list[str]:
-    weights = {
-        "shipped": "made by this project, shipped with Otoscope",
-        "package": "from an installed package",
-        "download": "downloaded when you ask for it",
-    }[card.source]
-    lines = [
-        f"**Trained on** {plain(card.training_data)}",
-        f"**Listens at** {format_hz(card.sr)}; each score has heard {card.window_s:.3g} s of sound, a new one comes "
-        f"every {1000 * card.hop_s:.3g} ms.",
-        f"**Labels** {plain(_labels(card))}",
-        f"**Languages** {plain(', '.join(map(_language, card.languages))) or 'it does not matter'}",
-        f"**Weights** {weights}, {format_bytes(card.size_bytes) if card.size_bytes else 'size not known'}; licence "
-        f"{plain(card.licence)}" + (f"; version {plain(card.revision)}" if card.revision else ""),
-    ]
-    if card.homepage:
-        lines.append(f"**Described at** {plain(card.homepage)}")
-    lines.append("**Held out** (on data that it never heard, measured by this project)")
-    lines += [
-        f"- {plain(score.metric)}: {score.score:.0%}; "
-        + ", ".join(f"{plain(name)} {value:.0%}" for name, value in score.folds)
-        + f" :small[{plain(score.protocol)}]"
-        for score in card.held_out
-    ] or ["- Not measured by this project."]
-    if card.published:
-        lines += ["**Measured by others**", *(f"- {plain(sentence)}" for sentence in card.published)]
-    return [*lines, "**Mind that**", *(f"- {plain(caveat)}" for caveat in card.caveats)]
-
-
-def _labels(card: ModelCard) -> str:
-    if not card.labels:
-        none = "none: it gives numbers (an embedding)"
-        return none if card.layers else f"{none}, or they are known once its weights are here"
-    few = ", ".join(card.labels[:12])
-    return few if len(card.labels) <= 12 else f"{few} and {len(card.labels) - 12} more"
 
 
 def _measure(card: ModelCard) -> Wish | None:

@@ -15,8 +15,8 @@ from components.exports import tables
 from components.models.events import clip_label, find_events
 from components.plots import scores as score_plots
 from components.types import OWN_WORDS, Clip, ModelCard, Prediction, Segment
-from components.units import format_bytes, format_time
-from components.widgets import cached, panes, pickers, state
+from components.units import format_time
+from components.widgets import cached, cards, panes, pickers, state
 from components.widgets.progress import progress
 from components.widgets.text import plain, refuse
 from components.widgets.transport import TransportState
@@ -24,9 +24,9 @@ from components.widgets.transport import TransportState
 ASK_FIRST_S = 600.0
 """A model is not set to work on a longer clip before the user says so."""
 MANY_LABELS = 24
-"""More labels than this are not drawn at once, nor all named on the card."""
+"""More labels than this are not drawn at once."""
 CROWDED_S = 120.0
-"""Of longer clips the scores are drawn as strips unless the user wants curves, which would hide each other."""
+"""Of longer clips, and of letters, the scores are drawn as strips unless the user wants curves, which are a tangle."""
 
 
 def card(card: ModelCard) -> None:
@@ -44,39 +44,7 @@ def card(card: ModelCard) -> None:
     if card.caveats:
         st.caption(plain(card.caveats[0]))
     with st.expander("The model's card", icon=":material/id_card:"):
-        st.markdown(_card_text(card))
-
-
-def _card_text(card: ModelCard) -> str:
-    facts = [
-        f"**Listens at** {card.sr} Hz; each score has heard {card.window_s:.3g} s of sound, a new one comes every "
-        f"{1000 * card.hop_s:.3g} ms.",
-        f"**Labels** {_label_text(card)}",
-        f"**Languages** {plain(', '.join(card.languages))}" if card.languages else "",
-        f"**Trained on** {plain(card.training_data)}",
-        f"**Weights** {card.source}, {format_bytes(card.size_bytes)}; licence {plain(card.licence)}",
-        f"**Version** {plain(card.revision)}" if card.revision else "",
-        f"**Described at** {plain(card.homepage)}" if card.homepage else "",
-        f"**To cite** {plain(card.citation)}",
-        "**Mind that**",
-    ]
-    lines = [*filter(None, facts), *(f"- {plain(caveat)}" for caveat in card.caveats)]
-    if card.published:
-        lines += ["**Published figures** (not measured here)", *(f"- {plain(figure)}" for figure in card.published)]
-    if card.held_out:
-        lines += ["**Held out, one by one**"]
-        lines += [
-            f"- {plain(score.metric)}: " + ", ".join(f"{plain(name)} {value:.0%}" for name, value in score.folds)
-            for score in card.held_out
-        ]
-    return "\n\n".join(lines)
-
-
-def _label_text(card: ModelCard) -> str:
-    if not card.labels:
-        return "none: it gives embeddings, numbers by which moments can be compared"
-    named = plain(", ".join(card.labels[:MANY_LABELS]))
-    return named if len(card.labels) <= MANY_LABELS else f"{len(card.labels)}, among them {named}"
+        st.markdown("\n\n".join([*cards.lines(card), f"**To cite** {plain(card.citation)}"]))
 
 
 def listen(clip: Clip, card: ModelCard, words: tuple[str, ...] = ()) -> Prediction:
@@ -159,11 +127,11 @@ def predictions(
     panes.heading(
         "Scores over time",
         "How sure the model is of each label, from 0 to 1, at each moment. A step is as wide as the model's own step; "
-        "each score has heard the sound around it for as long as the note on the right says.",
+        "each score has heard the sound around it for as long as the note below says.",
     )
     view = panes.view_of(clip, now)
     clock = panes.clock_of(clip)
-    crowded = clip.duration > CROWDED_S
+    crowded = clip.duration > CROWDED_S or prediction.text is not None
     with st.container(horizontal=True, vertical_alignment="center"):
         as_strips = len(prediction.labels) > 1 and st.toggle(
             "As strips", value=crowded, key=f"strips_{crowded}", persist_state="session"
@@ -219,7 +187,7 @@ def events(prediction: Prediction, found: tuple[Segment, ...]) -> None:
             {
                 "start (s)": [e.start for e in found],
                 "end (s)": [e.end for e in found],
-                "label": [e.label for e in found],
+                "label" if prediction.text is None else "word": [e.label for e in found],
                 "score": [e.score for e in found],
             },
             column_config={

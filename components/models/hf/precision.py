@@ -13,6 +13,7 @@ import torch
 from components.audio.decode import decode
 from components.audio.samples import SAMPLES
 from components.models.base import OnProgress
+from components.models.precision import has_bfloat16
 from components.types import Clip, ModelCard, Prediction
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -30,12 +31,6 @@ class Listener(Protocol):
 
 
 Model = TypeVar("Model", bound=Listener)
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 numbers itself; elsewhere they are slower than 32-bit ones."""
-    found = torch.cpu.get_capabilities()
-    return any(found.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def trial() -> Clip:

@@ -13,8 +13,8 @@ from components.errors import Cancelled, ModelError
 from components.models import hf
 from components.models.base import AudioModel
 from components.models.hf import ctc
-from components.models.hf.precision import has_bfloat16
 from components.models.hf.windows import CONTEXT_S, OWN_S
+from components.models.precision import has_bfloat16
 from components.types import Clip
 from tests import tiny_checkpoints as tiny
 

@@ -40,7 +40,7 @@ USAGE = """How to use Otoscope:
   python run.py remove ID             delete a download
   python run.py add OWNER/NAME        bring in any audio model of Hugging Face (or a folder)
   python run.py test [PYTEST OPTIONS] lint, types, import contracts and tests
-  python run.py train TASK            make the shipped models again (TASK: digits)
+  python run.py train TASK            make the shipped models again (TASK: digits, sounds, emotion, speechmusic)
   python run.py bench                 time and memory of the main jobs
 """
 

@@ -18,7 +18,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -29,7 +28,7 @@ from urllib.parse import urlsplit
 from components.errors import ModelError
 from components.models.base import AudioModel, OnProgress, read_card
 from components.models.catalogue import HUGGING_FACE, Entry, RemoteFile, entries, read_entry, write_entry
-from components.models.fetch import SAFETENSORS, Plan, bytes_in, endpoint, fetch_all, hub_plan, is_as_published, writing
+from components.models.fetch import Plan, bytes_in, endpoint, fetch_all, hub_plan, is_as_published, writing
 from components.types import ModelCard
 from components.units import format_bytes
 
@@ -161,6 +160,8 @@ def download(model_id: str, on_progress: OnProgress | None = None) -> Path:
     ------
     ModelError : one sentence for whatever goes wrong; what arrived is kept unless it was not as published
     """
+    from components.models.hf import checkpoint
+
     entry = _entry(model_id)
     with _alone(model_id, entry.card.title):
         if state(model_id) != "ready":
@@ -168,7 +169,9 @@ def download(model_id: str, on_progress: OnProgress | None = None) -> Path:
             about, title = entry.card.size_bytes, entry.card.title
             if plan.repo:
                 fetch_all(plan, _files(model_id), title, small_only=True, on_progress=on_progress)
-                _refuse_early(_files(model_id), title)
+                # Before gigabytes are fetched: no audio model, or one that wants a program of its own to be run.
+                checkpoint.head_of(checkpoint.read_config(_files(model_id)))
+                checkpoint.refuse_code(_files(model_id))
             fetch_all(plan, _files(model_id), title, about_bytes=about, on_progress=on_progress)
             _install(model_id, entry, plan)
     if on_progress:
@@ -209,13 +212,22 @@ def remove(model_id: str) -> None:
 
 
 def add(name: str, on_progress: OnProgress | None = None) -> ModelCard:
-    """Bring in a model that is not in the catalogue: a Hugging Face id ("owner/name") or a folder on this machine.
+    """Bring in a model that is not in the catalogue, with its weights; see `look_up` and `download`."""
+    known = look_up(name, on_progress)
+    if state(known.id) != "ready":
+        download(known.id, on_progress)
+    return card(known.id)
 
-    It is downloaded at the revision that it has now, and stays at it.
+
+def look_up(name: str, on_progress: OnProgress | None = None) -> ModelCard:
+    """List a model that is not in the catalogue: a Hugging Face id ("owner/name") or a folder on this machine.
+
+    Of a Hugging Face model only the small files are fetched, at the revision that it has now; it stays at that. A
+    folder is ready at once. A model of the catalogue is found by its Hugging Face id.
 
     Raises
     ------
-    ModelError : as for `download`; also for a model that is no audio model or brings code of its own
+    ModelError : no such model, no audio model, or one that brings code of its own; no way to the hub
     """
     name = name.strip()
     if name and Path(name).expanduser().is_dir():
@@ -229,7 +241,6 @@ def add(name: str, on_progress: OnProgress | None = None) -> ModelCard:
     model_id = curated[0] if curated else f"hf--{name.replace('/', '--')}"
     if not curated and model_id not in all_entries():
         _describe_remote(model_id, name, on_progress)
-    download(model_id, on_progress)
     return card(model_id)
 
 
@@ -251,13 +262,14 @@ def _add_folder(folder: Path) -> ModelCard:
 
 def _describe_remote(model_id: str, repo: str, on_progress: OnProgress | None) -> None:
     """Fetch the small files of a model that nobody described yet, and write its entry from them."""
+    from components.models import hf
+
     with _alone(model_id, repo):
         plan, said = hub_plan(repo)
         _keep_plan(model_id, plan)
         fetch_all(plan, _files(model_id), repo, small_only=True, on_progress=on_progress)
         try:
-            _refuse_early(_files(model_id), repo)
-            stub = _before_the_weights(_files(model_id), model_id)
+            stub = hf.describe(_files(model_id), id=model_id)
         except ModelError:
             shutil.rmtree(_home(model_id), ignore_errors=True)  # it is not listed, so nobody could remove it
             raise
@@ -275,30 +287,6 @@ def _describe_remote(model_id: str, repo: str, on_progress: OnProgress | None) -
         )
         with writing():
             write_entry(_home(model_id) / "entry.json", Entry(card=stub, module=HUGGING_FACE, repo=repo))
-
-
-def _before_the_weights(folder: Path, model_id: str) -> ModelCard:
-    """A card from the small files alone, so that an unfinished download is listed, and a useless one not begun."""
-    from components.models import hf
-
-    with tempfile.TemporaryDirectory() as place:
-        whole = Path(place) / model_id
-        shutil.copytree(folder, whole)
-        (whole / SAFETENSORS).touch()  # `describe` looks only whether there are weights
-        return hf.describe(whole, id=model_id)
-
-
-def _refuse_early(folder: Path, title: str) -> None:
-    """Before gigabytes are fetched: no audio model, or one that wants a program of its own to be run."""
-    from components.models.hf.checkpoint import head_of, read_config
-
-    head_of(read_config(folder))
-    for path in folder.glob("*.json"):
-        if "auto_map" in _read_json(path):
-            raise ModelError(
-                f"{title} wants to run a program of its own on this computer (auto_map in {path.name}), and Otoscope "
-                "runs no downloaded programs: choose another model."
-            )
 
 
 def _first_pin(revision: str) -> str:

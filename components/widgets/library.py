@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from components.errors import Cancelled, OtoscopeError
+from components.errors import OtoscopeError
 from components.models import advice, hub, registry, speed
 from components.models.base import OnProgress
 from components.models.catalogue import entries
@@ -455,20 +455,13 @@ def look_up(name: str, report: OnProgress) -> str:
     ------
     ModelError : no such model, or one that Otoscope cannot use
     """
-    known = {entry.repo.lower(): entry.card.title for entry in hub.all_entries().values() if entry.repo}
-    if name.lower() in known:
-        return f"{known[name.lower()]} is in the list already."
     before = set(hub.all_entries())
-
-    def until_listed(share: float) -> None:
-        report(share)
-        if set(hub.all_entries()) != before:
-            raise Cancelled("It is in the list.")
-
-    try:
-        return f"{hub.add(name, until_listed).title} is in the list, and ready."
-    except Cancelled:
-        return f"{name} is in the list: see its size and licence there, and fetch it if you want it."
+    card = hub.look_up(name, report)
+    if card.id in before:
+        return f"{card.title} is in the list already."
+    if hub.state(card.id) == "ready":
+        return f"{card.title} is in the list, and ready."
+    return f"{card.title} is in the list: see its size and licence there, and fetch it if you want it."
 
 
 def reached() -> None:

@@ -24,6 +24,7 @@ MODEL = "made-up"
 REPO = "somebody/a-model"
 NAME = "made-up.h5"
 WEIGHTS = bytes(range(256)) * 1200
+DESCRIBE = hf.describe
 CONFIG = {"model_type": "wav2vec2", "architectures": ["Wav2Vec2ForCTC"]}
 CARD = ModelCard(
     id=MODEL,
@@ -630,9 +631,14 @@ def test_adding_a_model_of_the_catalogue_downloads_that(offer_repo: Callable[...
     ],
 )
 def test_what_is_no_audio_model_is_refused_before_its_weights(
-    offer_repo: Callable[..., str], server: HubServer, config: dict[str, object], words: str
+    offer_repo: Callable[..., str],
+    server: HubServer,
+    monkeypatch: pytest.MonkeyPatch,
+    config: dict[str, object],
+    words: str,
 ) -> None:
     offer_repo({})
+    monkeypatch.setattr(hf, "describe", DESCRIBE)
     server.add("else/other", {"config.json": json.dumps(config).encode(), fetch.SAFETENSORS: WEIGHTS})
     with pytest.raises(ModelError, match=rf"{words}.*\.$"):
         hub.add("else/other")

@@ -62,14 +62,14 @@ def load(path: Path, card: ModelCard, *, trust_bin: bool = False) -> AudioModel:
 
 
 def describe(folder: Path, *, id: str) -> ModelCard:
-    """A card for any model, from its files alone.
+    """A card for any model, from its small files alone: the weights need not be there yet.
 
     Raises
     ------
-    ModelError : see `checkpoint.check`
+    ModelError : see `checkpoint.check_description`
     """
     config = checkpoint.read_config(folder)
-    head = checkpoint.check(folder, trust_bin=True)
+    head = checkpoint.check_description(folder)
     sr, window_s, hop_s = _clock(config, head, _sampling_rate(folder))
     kinds = layers_of(config) if config.get("model_type") in (*WAVEFORM_TYPES, AST) else {}
     return ModelCard(
@@ -85,7 +85,7 @@ def describe(folder: Path, *, id: str) -> ModelCard:
         layers=tuple(kinds),
         emits=tuple(kinds.values()),
         source="download",
-        size_bytes=sum(path.stat().st_size for path in weight_files(folder)),
+        size_bytes=sum(path.stat().st_size for path in checkpoint.weights_in(folder)),
         licence=NOT_STATED,
         citation=NOT_STATED,
         training_data=NOT_STATED,

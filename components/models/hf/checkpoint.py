@@ -94,6 +94,8 @@ def head_of(config: dict[str, Any]) -> Head:
 def check(folder: Path, *, trust_bin: bool = False) -> Head:
     """Whether the model in `folder` may and can be loaded; its head. Opens nothing but JSON.
 
+    As `check_description`, and the weights.
+
     Parameters
     ----------
     folder : the model's files
@@ -103,10 +105,21 @@ def check(folder: Path, *, trust_bin: bool = False) -> Head:
     ------
     ModelError : it asks for code of its own, has only pickled weights, or a piece is missing; one sentence each
     """
-    head = head_of(read_config(folder))
-    _refuse_code(folder)
-    _refuse_addons(folder)
+    head = check_description(folder)
     _weights(folder, trust_bin=trust_bin)
+    return head
+
+
+def check_description(folder: Path) -> Head:
+    """Whether a model can be loaded, as far as its small files tell; its head.
+
+    Raises
+    ------
+    ModelError : it is no audio model, asks for code of its own, or a piece is missing; one sentence each
+    """
+    head = head_of(read_config(folder))
+    refuse_code(folder)
+    _refuse_addons(folder)
     if not any((folder / name).is_file() for name in PREPROCESSORS):
         raise ModelError(
             f"The model {folder.name} has no preprocessor_config.json, so it is not known how it wants its sound: "
@@ -118,6 +131,11 @@ def check(folder: Path, *, trust_bin: bool = False) -> Head:
             "turned into text: get that file from the model's page and put it into the folder."
         )
     return head
+
+
+def weights_in(folder: Path) -> tuple[Path, ...]:
+    """The files with the weights, as far as they are there already."""
+    return tuple(sorted(folder.glob("*.safetensors"))) or tuple(folder.glob(BIN))
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -207,7 +225,8 @@ def _architecture(config: dict[str, Any]) -> str:
     return str(architectures[0]) if isinstance(architectures, list) and architectures else ""
 
 
-def _refuse_code(folder: Path) -> None:
+def refuse_code(folder: Path) -> None:
+    """Raise ModelError where a model asks for code of its own."""
     for name in SETTINGS:
         if (folder / name).is_file() and "auto_map" in read_json(folder / name):
             raise ModelError(

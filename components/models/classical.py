@@ -1,8 +1,8 @@
 """Gaussian mixtures on MFCC frames, the classical way to recognise words, and a linear classifier over a window.
 
 For each class a mixture of diagonal Gaussians says how likely a frame is among that class's sounds. A single frame
-says little; so the log-likelihoods are averaged over five parts of a window, in their order, and logistic regression
-weighs them.
+says little; so the log-likelihoods are averaged over parts of a window, in their order, and logistic regression weighs
+them; where a task asks for it, together with mean and spread of the coefficients over the window, or these alone.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ SLOPE = 4
 """Frames on each side that the slopes of the coefficients depend on."""
 LIKELIHOOD_FLOOR = -30.0
 """A class is never more than this much less likely than the best: one odd frame shall not decide a window."""
+SOUNDING_DB = 30.0
+"""In the statistics of a window a frame sounds when it is at most this much weaker than the clip's active frames."""
+QUIET = 1e-3
+"""Weight of all other frames: they only count where nothing else is in the window."""
 
 TRUSTED: tuple[str, ...] = ()
 """Types that a weight file may hold beside those that skops itself knows to be harmless: none."""
@@ -41,11 +45,13 @@ class Window:
     Attributes
     ----------
     context : frames on each side
-    parts : parts of the window, each averaged by itself
+    parts : parts of the window, each averaged by itself; 0 for no log-likelihoods, and so no mixtures
+    statistics : whether mean and spread of the coefficients over the window are weighed as well
     """
 
     context: int = 20
     parts: int = 5
+    statistics: bool = False
 
     @property
     def margin(self) -> int:
@@ -55,7 +61,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Mixtures:
-    """What was learned: a scikit-learn GaussianMixture for each class, and a LogisticRegression over windows."""
+    """What was learned: a scikit-learn GaussianMixture for each class, and a LogisticRegression over windows.
+
+    No mixtures where the window has no parts.
+    """
 
     mixtures: Sequence[Any]
     classify: Any
@@ -92,6 +101,54 @@ def window_means(window: Window, likelihoods: FloatArray) -> FloatArray:
     return np.concatenate([means[s : s + k] for s in starts], axis=1)
 
 
+def window_statistics(window: Window, log_mel: FloatArray, x: FloatArray) -> FloatArray:
+    """Weighted mean and standard deviation of the coefficients over each window, so that pauses hardly count.
+
+    mean = sum_t w_t x_t / sum_t w_t, variance = sum_t w_t x_t^2 / sum_t w_t - mean^2, w_t = 1 for frames that sound and
+    QUIET for the others.
+
+    Parameters
+    ----------
+    log_mel : levelled frames, shape (k + 2 context + 2 SLOPE, n_mels)
+    x : their coefficients and slopes, shape (k + 2 context, n_features)
+
+    Returns
+    -------
+    shape (k, 2 n_features), the means first
+    """
+    size = 2 * window.context + 1
+    power = np.exp(log_mel[SLOPE : len(log_mel) - SLOPE]).mean(axis=1, dtype=np.float64)
+    weight = np.where(power > 10 ** (-SOUNDING_DB / 10), 1.0, QUIET)[:, None]
+    columns = np.concatenate([weight, weight * x, weight * np.square(x)], axis=1)
+    sums = np.concatenate([np.zeros_like(columns[:1]), columns.cumsum(axis=0)])
+    total, first, second = np.split(sums[size:] - sums[:-size], [1, 1 + x.shape[1]], axis=1)
+    mean = first / total
+    spread = np.sqrt(np.maximum(second / total - mean**2, 0))
+    return np.concatenate([mean, spread], axis=1).astype(np.float32)
+
+
+def window_features(window: Window, mixtures: Sequence[Any], log_mel: FloatArray, x: FloatArray) -> FloatArray:
+    """What the classifier weighs: `window_means`, `window_statistics`, or both side by side."""
+    found = [window_means(window, log_likelihoods(mixtures, x))] if window.parts else []
+    if window.statistics:
+        found.append(window_statistics(window, log_mel, x))
+    return np.concatenate(found, axis=1)
+
+
+def _standardised_fit(classify: Any, features: FloatArray, answers: Labels) -> Any:
+    """Fit on features of mean 0 and spread 1; the weights that come back take the features as they are.
+
+    Mean and spread are those of the classes but the last, "none": silence and engines are so far from any voice that
+    voices would all look alike beside them.
+    """
+    own = features[answers < answers.max()]
+    mean, std = own.mean(axis=0), np.maximum(own.std(axis=0), 1e-6)
+    classify.fit((features - mean) / std, answers)
+    classify.coef_ = classify.coef_ / std
+    classify.intercept_ = classify.intercept_ - classify.coef_ @ mean
+    return classify
+
+
 def fit(
     front: FrontEnd,
     heard: Sequence[tuple[FloatArray, Labels]],
@@ -100,6 +157,8 @@ def fit(
     window: Window,
     n_components: int,
     seed: int,
+    C: float = 0.1,
+    balanced: bool = False,
 ) -> Mixtures:
     """Learn from scenes.
 
@@ -111,6 +170,8 @@ def fit(
     window : what a score weighs
     n_components : Gaussians for each class
     seed : of the choice of frames and of the mixtures' starts
+    C : how freely logistic regression chooses its weights
+    balanced : whether all classes count alike in it, however many frames they have
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -120,8 +181,8 @@ def fit(
     x = [mfcc_and_slopes(front, log_mel) for log_mel, _ in heard]
     inner = np.concatenate([values[window.context : len(values) - window.context] for values in x])
     labels = np.concatenate([labels for _, labels in heard])
-    mixtures = []
-    for k in range(n_classes):
+    mixtures: list[Any] = []
+    for k in range(n_classes if window.parts else 0):
         own = inner[labels == k]
         own = own[rng.permutation(len(own))[:15_000]]
         mixture = GaussianMixture(
@@ -138,15 +199,17 @@ def fit(
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixtures.append(mixture.fit(own))
     # A third of many scenes is enough for 55 weights a class, and the likelihoods are what takes time.
-    chosen = rng.permutation(len(heard))[: max(300, len(heard) // 3)]
+    chosen = rng.permutation(len(heard))[: max(300, len(heard) // 3) if window.parts else len(heard)]
     windows, answers = [], []
     for i in chosen:
         known = np.flatnonzero(heard[i][1] >= 0)
-        known = known[rng.random(known.size) < 0.3]
-        windows.append(window_means(window, log_likelihoods(mixtures, x[i]))[known])
+        known = known[rng.random(known.size) < (0.3 if window.parts else 0.1)]
+        windows.append(window_features(window, mixtures, heard[i][0], x[i])[known])
         answers.append(heard[i][1][known])
-    classify = LogisticRegression(C=0.1, solver="newton-cg").fit(np.concatenate(windows), np.concatenate(answers))
-    return Mixtures(mixtures, classify, window)
+    features, wanted = np.concatenate(windows), np.concatenate(answers)
+    classify = LogisticRegression(C=C, solver="newton-cg", class_weight="balanced" if balanced else None)
+    learn = _standardised_fit if window.statistics else LogisticRegression.fit
+    return Mixtures(mixtures, learn(classify, features, wanted), window)
 
 
 class ClassicalModel:
@@ -164,8 +227,8 @@ class ClassicalModel:
     def predict(self, clip: Clip, on_progress: OnProgress | None = None) -> Prediction:
         scores = []
         for log_mel, _ in self._windows(clip, on_progress):
-            likelihoods = log_likelihoods(self.learned.mixtures, mfcc_and_slopes(self.front, log_mel))
-            windows = window_means(self.learned.window, likelihoods)
+            x = mfcc_and_slopes(self.front, log_mel)
+            windows = window_features(self.learned.window, self.learned.mixtures, log_mel, x)
             scores.append(self.learned.classify.predict_proba(windows).astype(np.float32))
         values = np.concatenate(scores)
         card = self.card
@@ -190,25 +253,30 @@ class ClassicalModel:
         return activations
 
     def _layers(self, log_mel: FloatArray, k: int) -> dict[str, FloatArray]:
-        context = self.learned.window.context
+        window, mixtures = self.learned.window, self.learned.mixtures
+        own = slice(window.context, window.context + k)
         x = mfcc_and_slopes(self.front, log_mel)
-        likelihoods = log_likelihoods(self.learned.mixtures, x)
-        windows = window_means(self.learned.window, likelihoods)
-        return {
-            "input": x[context : context + k],
-            "log_likelihood": likelihoods[context : context + k],
-            "window_means": windows,
-            "decision": self.learned.classify.decision_function(windows),
+        features = window_features(window, mixtures, log_mel, x)
+        n_means = window.parts * len(mixtures)
+        found = {
+            "input": x[own],
+            "window_means": features[:, :n_means],
+            "window_statistics": features[:, n_means:],
+            "decision": self.learned.classify.decision_function(features),
         }
+        return {**found, "log_likelihood": log_likelihoods(mixtures, x)[own]} if mixtures else found
 
 
 def card_facts(front: FrontEnd, window: Window) -> dict[str, object]:
     """What the architecture decides of a card."""
+    weighed = ["log_likelihood", "window_means"] if window.parts else []
+    weighed += ["window_statistics"] if window.statistics else []
+    layers = ["input", *weighed, "decision"]
     return {
         "window_s": round(front.window_s + 2 * window.margin * front.hop_s, 4),
         "hop_s": front.hop_s,
-        "layers": ["input", "log_likelihood", "window_means", "decision"],
-        "emits": ["input", "embedding", "embedding", "embedding"],
+        "layers": layers,
+        "emits": ["input", *["embedding"] * (len(layers) - 1)],
     }
 
 

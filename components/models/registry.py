@@ -21,12 +21,13 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
 WEIGHT_SUFFIXES = (".safetensors", ".skops")
 
+LINE_UPS = ("digits", "sounds", "emotion")
+FAMILY = {"classical": "classical", "cnn": "cnn", "elman": "rnn", "lstm": "rnn", "transformer": "transformer"}
+"""The five models of each line-up, and the module of each."""
+
 MODULES = {
-    "digits-classical": "components.models.classical",
-    "digits-cnn": "components.models.cnn",
-    "digits-elman": "components.models.rnn",
-    "digits-lstm": "components.models.rnn",
-    "digits-transformer": "components.models.transformer",
+    **{f"{task}-{kind}": f"components.models.{module}" for task in LINE_UPS for kind, module in FAMILY.items()},
+    "speech-music": "components.models.cnn",
     "silero-vad": "components.models.silero",
 }
 """Module of each model that is here at once: it has `load(folder) -> AudioModel`, and `weight_files(folder)` where a

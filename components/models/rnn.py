@@ -5,7 +5,7 @@ Hochreiter and Schmidhuber, "Long short-term memory" (1997), with the forget gat
 c_t = f_t * c_{t-1} + i_t * g_t and h_t = o_t * tanh(c_t).
 
 x_t is a stack of MFCC frames around t, some of them from the near future: a network that only looks back cannot
-know a word at its first sound.
+know a word at its first sound. Where a task asks for it, mean and spread of a second around t belong to x_t as well.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from components.models import frames
+from components.models.around import PARTS, SLOPE, running_statistics
 from components.models.base import OnProgress, check_layers, read_card
 from components.models.frames import FrontEnd
 from components.types import Activation, ActivationKind, Clip, FloatArray, FrameParams, ModelCard, Prediction
@@ -32,14 +33,28 @@ State = tuple[torch.Tensor, ...]
 """What a network carries from block to block: (h,) or (h, c), shape (B, H) each."""
 
 
+def margins_of(offsets: tuple[int, ...], around: int) -> tuple[int, int]:
+    """Frames before and after t that x_t depends on."""
+    reach = around + SLOPE if around else 0
+    return max(-offsets[0], reach), max(offsets[-1], reach)
+
+
+def size_of_x(params: FrameParams, offsets: tuple[int, ...], around: int) -> int:
+    """Length of x_t."""
+    return params.n_mfcc * (len(offsets) + (PARTS if around else 0))
+
+
 class Recurrent(nn.Module):
     """What both networks share: standardised, stacked MFCC as input and linear logits for each frame."""
 
-    def __init__(self, params: FrameParams, n_classes: int, hidden_size: int, offsets: tuple[int, ...]) -> None:
+    def __init__(
+        self, params: FrameParams, n_classes: int, hidden_size: int, offsets: tuple[int, ...], around: int
+    ) -> None:
         super().__init__()
         self.params = params
         self.offsets = offsets
-        self.left, self.right = -offsets[0], offsets[-1]
+        self.around = around
+        self.left, self.right = margins_of(offsets, around)
         self.register_buffer("mean", torch.zeros(params.n_mfcc))
         self.register_buffer("std", torch.ones(params.n_mfcc))
         self.dropout_x = nn.Dropout(0.2)
@@ -47,10 +62,16 @@ class Recurrent(nn.Module):
         self.head = nn.Linear(hidden_size, n_classes)
 
     def stack(self, x: torch.Tensor) -> torch.Tensor:
-        """Standardised MFCC at `offsets` side by side: log-mel (B, left + T + right, n_mels) -> (B, T, D)."""
-        x = (x @ torch.from_numpy(frames.dct_basis(self.params)) - self.get_buffer("mean")) / self.get_buffer("std")
-        length = x.shape[1] - self.left - self.right
-        return torch.cat([x[:, self.left + o : self.left + o + length] for o in self.offsets], dim=2)
+        """Standardised MFCC at `offsets` side by side: log-mel (B, left + T + right, n_mels) -> (B, T, D).
+
+        With `around`, their statistics over so many frames on each side beside them.
+        """
+        z = (x @ torch.from_numpy(frames.dct_basis(self.params)) - self.get_buffer("mean")) / self.get_buffer("std")
+        length = z.shape[1] - self.left - self.right
+        parts = [z[:, self.left + o : self.left + o + length] for o in self.offsets]
+        if self.around:
+            parts.append(running_statistics(x, z, self.around)[:, self.left : self.left + length])
+        return torch.cat(parts, dim=2)
 
     def states(self, x: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
         """x_t (B, T, D) and the state before -> h_t (B, T, H) and the state after."""
@@ -65,10 +86,15 @@ class Elman(Recurrent):
     """h_t = tanh(W_xh x_t + W_hh h_{t-1} + b), h_0 = 0; W_xh (H, D), W_hh (H, H), b (H,)."""
 
     def __init__(
-        self, params: FrameParams, n_classes: int, hidden_size: int = 128, offsets: tuple[int, ...] = OFFSETS
+        self,
+        params: FrameParams,
+        n_classes: int,
+        hidden_size: int = 128,
+        offsets: tuple[int, ...] = OFFSETS,
+        around: int = 0,
     ) -> None:
-        super().__init__(params, n_classes, hidden_size, offsets)
-        D = params.n_mfcc * len(offsets)
+        super().__init__(params, n_classes, hidden_size, offsets, around)
+        D = size_of_x(params, offsets, around)
         self.W_xh = nn.Parameter(torch.randn(hidden_size, D) / math.sqrt(D))
         self.W_hh = nn.Parameter(nn.init.orthogonal_(torch.empty(hidden_size, hidden_size)) * 0.95)
         self.b = nn.Parameter(torch.zeros(hidden_size))
@@ -85,15 +111,39 @@ class Lstm(Recurrent):
     """nn.LSTM of one layer; rows of weight_ih_l0 and weight_hh_l0 in the order i, f, g, o."""
 
     def __init__(
-        self, params: FrameParams, n_classes: int, hidden_size: int = 112, offsets: tuple[int, ...] = OFFSETS
+        self,
+        params: FrameParams,
+        n_classes: int,
+        hidden_size: int = 112,
+        offsets: tuple[int, ...] = OFFSETS,
+        around: int = 0,
     ) -> None:
-        super().__init__(params, n_classes, hidden_size, offsets)
-        self.lstm = nn.LSTM(params.n_mfcc * len(offsets), hidden_size, batch_first=True)
+        super().__init__(params, n_classes, hidden_size, offsets, around)
+        self.lstm = nn.LSTM(size_of_x(params, offsets, around), hidden_size, batch_first=True)
 
     def states(self, x: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
         before = None if state is None else (state[0][None], state[1][None])
         h, (last_h, last_c) = self.lstm(x, before)
         return h, (last_h[0], last_c[0])
+
+
+def start_with_memory(net: Elman | Lstm, longest: int) -> None:
+    """Set the weights that a network starts to learn from so that its units remember 2 to `longest` frames.
+
+    tau spread evenly on a log scale. Elman: W_hh = diag(1 - 1 / tau), leaky averages of W_xh x_t, whose rows are
+    divided by sqrt(tau) so that tanh does not saturate. LSTM: forget gates open by 1 - 1 / tau, b_f = log(tau - 1) and
+    b_i = -b_f (chrono initialisation; Tallec and Ollivier, "Can recurrent neural networks warp time?", 2018).
+    """
+    with torch.no_grad():
+        if isinstance(net, Elman):
+            tau = torch.logspace(math.log10(2), math.log10(longest), net.b.numel())
+            net.W_hh.copy_(torch.diag(1 - 1 / tau))
+            net.W_xh.div_(tau.sqrt()[:, None])
+            return
+        size = net.lstm.hidden_size
+        bias = torch.log(torch.logspace(math.log10(2), math.log10(longest), size) - 1)
+        net.lstm.get_parameter("bias_hh_l0").zero_()
+        net.lstm.get_parameter("bias_ih_l0")[: 2 * size] = torch.cat([-bias, bias])
 
 
 Layers = dict[str, FloatArray]
@@ -188,7 +238,9 @@ class RecurrentModel:
         return activations
 
 
-def card_facts(front: FrontEnd, architecture: str, offsets: tuple[int, ...] = OFFSETS) -> dict[str, object]:
+def card_facts(
+    front: FrontEnd, architecture: str, offsets: tuple[int, ...] = OFFSETS, around: int = 0
+) -> dict[str, object]:
     """What the architecture ("elman" or "lstm") decides of a card."""
     if architecture == "elman":
         layers = ["input", "W_xh x_t", "W_hh h_{t-1}", "b", "h_t"]
@@ -196,7 +248,7 @@ def card_facts(front: FrontEnd, architecture: str, offsets: tuple[int, ...] = OF
         layers = ["input", "hidden_state", "cell_state"]
         layers += ["input_gate", "forget_gate", "cell_candidate", "output_gate"]
     return {
-        "window_s": round(front.window_s + (offsets[-1] - offsets[0]) * front.hop_s, 4),
+        "window_s": round(front.window_s + sum(margins_of(offsets, around)) * front.hop_s, 4),
         "hop_s": front.hop_s,
         "layers": layers,
         "emits": [KINDS[name] for name in layers],
@@ -206,7 +258,7 @@ def card_facts(front: FrontEnd, architecture: str, offsets: tuple[int, ...] = OF
 def save(model: RecurrentModel, folder: Path) -> None:
     """Write weights and settings into `folder`."""
     save_file(model.net.state_dict(), folder / WEIGHTS)
-    frames.write_settings(folder, model.front, {"offsets": model.net.offsets})
+    frames.write_settings(folder, model.front, {"offsets": model.net.offsets, "around": model.net.around})
 
 
 def load(folder: Path) -> RecurrentModel:
@@ -215,6 +267,6 @@ def load(folder: Path) -> RecurrentModel:
     weights = load_file(folder / WEIGHTS)
     n_classes, hidden_size = weights["head.weight"].shape
     make = Elman if "W_hh" in weights else Lstm
-    net = make(front.params, n_classes, hidden_size, tuple(settings["offsets"]))
+    net = make(front.params, n_classes, hidden_size, tuple(settings["offsets"]), settings.get("around", 0))
     net.load_state_dict(weights)
     return RecurrentModel(read_card(folder), front, net)

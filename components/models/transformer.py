@@ -16,6 +16,7 @@ import torch
 
 from components.errors import ModelError
 from components.models import frames
+from components.models.around import PARTS, running_statistics
 from components.models.base import OnProgress, check_layers, read_card
 from components.models.frames import FrontEnd
 from components.models.hooks import outputs_of
@@ -54,14 +55,23 @@ def attentions_of(n_layers: int) -> dict[str, str]:
 
 
 def make_net(
-    params: FrameParams, labels: Sequence[str], *, n_layers: int = 3, hidden_size: int = 96, dropout: float = 0.1
+    params: FrameParams,
+    labels: Sequence[str],
+    *,
+    n_layers: int = 3,
+    hidden_size: int = 96,
+    dropout: float = 0.1,
+    around: int = 0,
 ) -> Any:
-    """The network with random weights: Wav2Vec2BertForAudioFrameClassification with relative positions."""
+    """The network with random weights: Wav2Vec2BertForAudioFrameClassification with relative positions.
+
+    With `around`, a token also holds statistics of so many frames on each side; see `around.running_statistics`.
+    """
     from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForAudioFrameClassification
 
     n_mfcc = params.n_mfcc
     config = Wav2Vec2BertConfig(
-        feature_projection_input_dim=STRIDE * n_mfcc,
+        feature_projection_input_dim=(STRIDE + (PARTS if around else 0)) * n_mfcc,
         hidden_size=hidden_size,
         num_hidden_layers=n_layers,
         num_attention_heads=4,
@@ -82,6 +92,7 @@ def make_net(
         attn_implementation="eager",
         feature_mean=[0.0] * n_mfcc,
         feature_std=[1.0] * n_mfcc,
+        around=around,
     )
     return Wav2Vec2BertForAudioFrameClassification(config)
 
@@ -90,7 +101,12 @@ def tokens_of(front: FrontEnd, net: Any, x: torch.Tensor) -> torch.Tensor:
     """Standardised pairs of MFCC frames: log-mel (B, T, n_mels) -> (B, T / STRIDE, STRIDE n_mfcc)."""
     mean, std = torch.tensor(net.config.feature_mean), torch.tensor(net.config.feature_std)
     coefficients = x @ torch.from_numpy(frames.dct_basis(front.params))
-    return ((coefficients - mean) / std).reshape(x.shape[0], x.shape[1] // STRIDE, -1)
+    z = (coefficients - mean) / std
+    tokens = z.reshape(x.shape[0], x.shape[1] // STRIDE, -1)
+    around = getattr(net.config, "around", 0)  # weights written before there was any have none
+    if not around:
+        return tokens
+    return torch.cat([tokens, running_statistics(x, z, around)[:, ::STRIDE]], dim=2)
 
 
 def logits_of(net: Any, tokens: torch.Tensor) -> torch.Tensor:

@@ -28,8 +28,6 @@ IGNORED = -1
 """Label of frames that are neither clearly a class nor clearly a pause: a recording's quiet edges."""
 ACTIVE_DB = 35.0
 """A frame of a recording is active when it is at most this much weaker than the recording's strongest frame."""
-EDGE_S = 0.3
-"""Further than this [s] from anything active, a quiet stretch of a recording counts as "none"."""
 
 Rng = np.random.Generator
 Labels = npt.NDArray[np.int64]
@@ -42,30 +40,53 @@ class Task:
     Attributes
     ----------
     front : how the models hear
-    labels : the classes, "none" the last of them
+    labels : the classes, `rest` the last of them
+    rest : name of the class for where nothing is
     gap_s : a pause inside a recording up to this long keeps the recording's label [s]
+    edge_s : further than this [s] from anything active, a quiet stretch of a recording is `rest`
     pieces_s : shortest and longest piece of a recording in a sequence [s]; None for whole recordings
     scene_s : length of a sequence [s]
     same_group : how often the next recording of a sequence is of the same group (speaker) as the last, 0 to 1
     speeds : factors of speed; pitch and formants move along
     warp : largest step of vocal-tract length perturbation, in 1/50
     equaliser_db : spread of a random equaliser [dB]
+    level_db : spread of the recordings' levels in a scene [dB]
+    mask_bands, mask_frames : widest masked band and longest masked stretch
+    rooms : how often a scene is in a room with echo, 0 to 1
+    balanced : whether every class is heard equally often, however many recordings it has
+    background_db : the background is a first to a second, or mostly a second to a third, so much weaker [dB]
+    active_db, active_of_mean : a frame of a recording is active when it is at most this much weaker than the
+        strongest, or than the mean [dB]
+    silent_rest : whether only silence and very faint noise are `rest`
+    noise_is_none : whether noise alone is "none"; if not, only hum is, and noise too faint to be a recording of any
     """
 
     front: FrontEnd
     labels: tuple[str, ...]
+    rest: str = NONE
     gap_s: float = float("inf")
+    edge_s: float = 0.3
     pieces_s: tuple[float, float] | None = None
     scene_s: float = 3.0
     same_group: float = 0.9
     speeds: tuple[float, ...] = (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12)
     warp: int = 8
     equaliser_db: float = 3.0
+    level_db: float = 2.0
+    mask_bands: int = 5
+    mask_frames: int = 5
+    noise_is_none: bool = True
+    active_db: float = ACTIVE_DB
+    active_of_mean: bool = False
+    silent_rest: bool = False
+    background_db: tuple[float, float, float] = (8.0, 25.0, 60.0)
+    rooms: float = 0.25
+    balanced: bool = False
 
     @property
     def none(self) -> int:
-        """Index of "none"."""
-        return self.labels.index(NONE)
+        """Index of `rest`."""
+        return self.labels.index(self.rest)
 
 
 @dataclass(frozen=True)
@@ -109,19 +130,20 @@ def frame_energy(front: FrontEnd, y: FloatArray) -> FloatArray:
     return np.asarray(cut.var(axis=1), np.float32)
 
 
-def active_frames(front: FrontEnd, y: FloatArray) -> npt.NDArray[np.bool_]:
-    """Whether each frame is at most ACTIVE_DB weaker than the strongest, shape (n_frames,)."""
-    energy = frame_energy(front, y)
-    return np.asarray(energy > energy.max() * 10 ** (-ACTIVE_DB / 10))
+def active_frames(task: Task, y: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether each frame is at most `active_db` weaker than the strongest, or than the mean, shape (n_frames,)."""
+    energy = frame_energy(task.front, y)
+    reference = energy.mean() if task.active_of_mean else energy.max()
+    return np.asarray(energy > reference * 10 ** (-task.active_db / 10))
 
 
 def frame_labels(task: Task, y: FloatArray, label: int) -> Labels:
     """The label of each frame of a recording, shape (n_frames,): `label`, "none" or IGNORED.
 
-    Active frames and pauses of up to `gap_s` between them have the recording's label; frames within EDGE_S of those
+    Active frames and pauses of up to `gap_s` between them have the recording's label; frames within `edge_s` of those
     are IGNORED; the rest is "none".
     """
-    active = np.flatnonzero(active_frames(task.front, y))
+    active = np.flatnonzero(active_frames(task, y))
     count = 1 + y.size // task.front.params.hop_length
     if not active.size:
         return np.full(count, task.none)
@@ -130,7 +152,7 @@ def frame_labels(task: Task, y: FloatArray, label: int) -> Labels:
     before = np.maximum(np.searchsorted(active, at, side="right") - 1, 0)
     hop_s = task.front.hop_s
     inside = (active[before] <= at) & (active[after] >= at) & ((active[after] - active[before]) * hop_s <= task.gap_s)
-    near = np.minimum(np.abs(active[before] - at), np.abs(active[after] - at)) * hop_s <= EDGE_S
+    near = np.minimum(np.abs(active[before] - at), np.abs(active[after] - at)) * hop_s <= task.edge_s
     return np.where(inside, label, np.where(near, IGNORED, task.none))
 
 
@@ -196,6 +218,23 @@ class Scenes:
         for i, example in enumerate(examples):
             self.by_group.setdefault(example.group, []).append(i)
 
+    def order(self) -> npt.NDArray[np.intp]:
+        """Indices of as many recordings as there are, in random order.
+
+        Each once; where the task is balanced, each class equally often and its recordings as evenly as that allows.
+        """
+        count = len(self.examples)
+        if not self.task.balanced:
+            return self.rng.permutation(count)
+        labels = np.array([example.label for example in self.examples])
+        classes = np.unique(labels)
+        each = -(-count // classes.size)
+        drawn = []
+        for k in classes:
+            own = np.flatnonzero(labels == k)
+            drawn.append(np.concatenate([self.rng.permutation(own) for _ in range(-(-each // own.size))])[:each])
+        return self.rng.permutation(np.concatenate(drawn))[:count]
+
     def single(self, index: int) -> Scene:
         """One recording, now and then with a little room around it."""
         rng = self.rng
@@ -212,7 +251,7 @@ class Scenes:
         while n < wanted:
             if rng.random() > task.same_group:
                 group = str(rng.choice(list(self.by_group)))
-            index = int(rng.choice(self.by_group[group]))
+            index = self._any_of(group)
             y = self._version(index)
             if task.pieces_s is not None:
                 y = _sounding_piece(rng, task, y, self.sr)
@@ -226,13 +265,19 @@ class Scenes:
         rng, n = self.rng, int(self.task.scene_s * self.sr)
         if rng.random() < 0.1:
             y = np.zeros(n, np.float32)
+        elif self.task.silent_rest:
+            y = self.background(n) * 10 ** rng.uniform(-6.5, -4.7)
         elif self.sounds and rng.random() < 0.6:
             # Half of the other sounds are long ones: readers, who are few and most easily confused with a class.
             readers = [s for s in self.sounds if s.size > 6 * self.sr]
             pool = readers if readers and rng.random() < 0.5 else self.sounds
             y = piece(rng, pool[int(rng.integers(len(pool)))], n)
-        else:
+        elif self.task.noise_is_none:
             y = self.background(n) * 10 ** rng.uniform(-3.5, -1)
+        elif rng.random() < 0.5:
+            y = hum(rng, n, self.sr) * 10 ** rng.uniform(-3.5, -1)
+        else:
+            y = self.background(n) * 10 ** rng.uniform(-6.5, -4.7)
         labels = np.full(1 + n // self.task.front.params.hop_length, self.task.none)
         return Scene(y.astype(np.float32), labels, ())
 
@@ -243,6 +288,14 @@ class Scenes:
             return piece(rng, self.noises[int(rng.integers(len(self.noises)))], n)
         y = piece(rng, self.sounds[int(rng.integers(len(self.sounds)))], n)
         return y / np.float32(max(1e-3, float(np.sqrt(np.mean(y**2)))))
+
+    def _any_of(self, group: str) -> int:
+        own = self.by_group[group]
+        if self.task.balanced:
+            labels = [self.examples[i].label for i in own]
+            wanted = self.rng.choice(sorted(set(labels)))
+            own = [i for i, label in zip(own, labels, strict=True) if label == wanted]
+        return int(self.rng.choice(own))
 
     def _version(self, index: int) -> FloatArray:
         versions = self.versions[index]
@@ -255,7 +308,7 @@ class Scenes:
         spans: list[tuple[int, Labels, int]] = []
         n = pauses[0]
         for (index, y), pause in zip(chosen, pauses[1:], strict=True):
-            level = 0.1 * 10 ** (rng.normal(0, 2) / 20)
+            level = 0.1 * 10 ** (rng.normal(0, task.level_db) / 20)
             label = self.examples[index].label
             spans.append((n, frame_labels(task, y, label), label))
             parts += [y * np.float32(level / max(1e-5, float(np.sqrt(np.mean(y**2))))), np.zeros(pause, np.float32)]
@@ -273,15 +326,16 @@ class Scenes:
         return Scene(y, labels, tuple(events))
 
     def _noised(self, y: FloatArray) -> FloatArray:
-        """With a background 8 to 60 dB below the recordings' usual level, and now and then a room."""
+        """With a background below the recordings' usual level (`background_db`), and now and then a room."""
         rng = self.rng
-        if rng.random() < 0.25:
+        if rng.random() < self.task.rooms:
             n = int(rng.uniform(0.05, 0.3) * self.sr)
             tail = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n) * rng.uniform(0.02, 0.12)
             tail[0] = 1.0
             y = scipy.signal.fftconvolve(y, tail)[: y.size].astype(np.float32)
         noise = self.background(y.size)
-        low, high = (8, 25) if rng.random() < 0.3 else (25, 60)
+        near, middle, far = self.task.background_db
+        low, high = (near, middle) if rng.random() < 0.3 else (middle, far)
         return (y + noise * np.float32(0.1 * 10 ** (-rng.uniform(low, high) / 20))).astype(np.float32)
 
 
@@ -289,7 +343,7 @@ def _sounding_piece(rng: Rng, task: Task, y: FloatArray, sr: int) -> FloatArray:
     """A piece of random length that begins where something sounds."""
     assert task.pieces_s is not None
     n = min(y.size, int(rng.uniform(*task.pieces_s) * sr))
-    active = np.flatnonzero(active_frames(task.front, y)) * task.front.params.hop_length
+    active = np.flatnonzero(active_frames(task, y)) * task.front.params.hop_length
     start = min(int(rng.choice(active)) if active.size else 0, y.size - n)
     return y[start : start + n]
 
@@ -327,7 +381,7 @@ def features(task: Task, rng: Rng | None, y: FloatArray) -> tuple[FloatArray, Fl
     level = frames.measure_level(front, [mel])
     x = frames.levelled(front, mel, level)
     if rng is not None:
-        _mask(rng, x)
+        _mask(rng, x, task.mask_bands, task.mask_frames)
     return x, frames.levelled(front, np.zeros_like(mel[:1]), level)[0]
 
 
@@ -339,11 +393,11 @@ def _equaliser(rng: Rng, n_mels: int, spread_db: float) -> FloatArray:
     return (10 ** (curve / 10)).astype(np.float32)
 
 
-def _mask(rng: Rng, x: FloatArray) -> None:
+def _mask(rng: Rng, x: FloatArray, bands: int, longest: int) -> None:
     n_frames, n_mels = x.shape
     if rng.random() < 0.6:
-        width, start = rng.integers(1, 6), rng.integers(0, n_mels - 5)
+        width, start = rng.integers(1, bands + 1), rng.integers(0, n_mels - bands)
         x[:, start : start + width] = x.mean()
-    if rng.random() < 0.4 and n_frames > 20:
-        width, start = rng.integers(1, 6), rng.integers(0, n_frames - 6)
+    if rng.random() < 0.4 and n_frames > 4 * longest:
+        width, start = rng.integers(1, longest + 1), rng.integers(0, n_frames - longest - 1)
         x[start : start + width] = x.mean(axis=0)

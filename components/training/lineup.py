@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,11 +43,17 @@ class Fitting:
     singles: int = 48
     sequences: int = 10
     clip_loss: float = 1.0
+    mixup: float = 0.0
+    nothing: float = 0.15
+    renders: int = 0
+    bfloat16: bool = False
 
     def __str__(self) -> str:
+        mixed = f", {self.mixup:.0%} of the batches mixed up" if self.mixup else ""
+        again = f" ({self.renders} of them on new material)" if self.renders else ""
         return (
-            f"AdamW, one cycle up to {self.lr:g}, {self.epochs} epochs of single recordings and as many batches of "
-            f"scenes, seed {SEED}"
+            f"AdamW, one cycle up to {self.lr:g}, {self.epochs} epochs{again} of single recordings and as many batches "
+            f"of scenes{mixed}, seed {SEED}"
         )
 
 
@@ -57,6 +63,7 @@ class Maker:
 
     Attributes
     ----------
+    task : what is learned, with the model's own front end where that is not the line-up's
     title, family, summary : for the card
     caveat : what is particular to this model, for the card
     recipe : in one sentence, for the table
@@ -65,6 +72,7 @@ class Maker:
     fit : (scenes, quick, report) -> what makes the model when it is given its card
     """
 
+    task: Task
     title: str
     family: Family
     summary: str
@@ -133,27 +141,42 @@ class LineUp:
 
 
 def classical(
-    task: Task, *, passes: int = 3, components: int = 32, context: int = 20, parts: int = 5, **words: str
+    task: Task,
+    *,
+    passes: int = 3,
+    components: int = 32,
+    context: int = 20,
+    parts: int = 5,
+    statistics: bool = False,
+    plain: bool = False,
+    C: float = 0.1,
+    nothing: int = 20,
+    **words: str,
 ) -> Maker:
-    """Gaussian mixtures on all labelled frames, then a classifier on windows of likelihoods."""
+    """Gaussian mixtures on all labelled frames, then a classifier on windows of likelihoods.
+
+    With `statistics`, on statistics of windows as well; with `parts` 0 on these alone, and there are no mixtures. With
+    `plain`, the recordings are heard once as they are and in each pass at another speed and with another vocal tract,
+    but without noise, rooms and masks, which move the statistics; only sequences and pauses are fully augmented. There
+    is a scene without any class for every `nothing` recordings.
+    """
 
     def window() -> Any:
         from components.models.classical import Window
 
-        return Window(context, parts)
+        return Window(context, parts, statistics)
 
     def fit(scenes: Scenes, quick: bool, report: Report) -> MakeModel:
         from components.models import classical
 
         heard: list[tuple[FloatArray, Any]] = []
         for turn in range(1 if quick else passes):
-            batch = [scenes.single(i) for i in range(len(scenes.examples))]
-            batch += [scenes.sequence() for _ in range(1 + len(batch) // 5)]
-            batch += [scenes.nothing() for _ in range(1 + len(batch) // 20)]
-            for scene in batch:
-                log_mel, silence = data.features(task, scenes.rng, scene.y)
-                margin = np.repeat(silence[None], window().margin, axis=0)
-                heard.append((np.concatenate([margin, log_mel, margin]), scene.labels))
+            batch = [] if plain else [scenes.single(i) for i in range(len(scenes.examples))]
+            batch += [scenes.sequence() for _ in range(1 + len(scenes.examples) // 5)]
+            batch += [scenes.nothing() for _ in range(1 + len(scenes.examples) // nothing)]
+            heard += [(_with_margins(task, scenes.rng, s.y, window().margin), s.labels) for s in batch]
+            if plain:
+                heard += _varied(scenes, window().margin, as_it_is=turn == 0)
             report(f"pass {turn + 1}: {len(heard)} scenes")
         learned = classical.fit(
             task.front,
@@ -162,17 +185,42 @@ def classical(
             window=window(),
             n_components=4 if quick else components,
             seed=SEED,
+            C=C,
+            balanced=task.balanced,
         )
         return lambda card: classical.ClassicalModel(card, task.front, learned)
 
     def facts() -> dict[str, object]:
         return _module("classical").card_facts(task.front, window())  # type: ignore[no-any-return]
 
-    recipe = (
-        f"a mixture of {components} diagonal Gaussians for each class on MFCC and their slopes, logistic regression on "
-        f"likelihoods of {parts} parts of a window, {passes} augmented passes over the recordings, seed {SEED}"
+    weighed = [f"likelihoods of {parts} {'part' if parts == 1 else 'parts'} of a window"] if parts else []
+    weighed += ["mean and spread of MFCC and their slopes over a window"] if statistics else []
+    mixed = f"a mixture of {components} diagonal Gaussians for each class on MFCC and their slopes, " if parts else ""
+    turns = f"{passes} augmented passes over the recordings"
+    if plain:
+        turns = f"one pass over the recordings as they are, {passes} over varied ones and over augmented sequences"
+    recipe = f"{mixed}logistic regression on {' and on '.join(weighed)}, {turns}, seed {SEED}"
+    return Maker(
+        task=task, family="classical", recipe=recipe, module=lambda: _module("classical"), facts=facts, fit=fit, **words
     )
-    return Maker(family="classical", recipe=recipe, module=lambda: _module("classical"), facts=facts, fit=fit, **words)
+
+
+def _with_margins(task: Task, rng: data.Rng | None, y: FloatArray, margin: int) -> FloatArray:
+    """Log-mel frames, augmented where there is an `rng`, with `margin` frames of silence at both ends."""
+    log_mel, silence = data.features(task, rng, y)
+    silent = np.repeat(silence[None], margin, axis=0)
+    return np.concatenate([silent, log_mel, silent])
+
+
+def _varied(scenes: Scenes, margin: int, *, as_it_is: bool) -> list[tuple[FloatArray, data.Labels]]:
+    """Each recording at a random speed and with another vocal tract, and `as_it_is` too, with its labels."""
+    task, rng = scenes.task, scenes.rng
+    quiet = replace(task, equaliser_db=0.0, mask_bands=1, mask_frames=1)
+    found = []
+    for example, versions in zip(scenes.examples, scenes.versions, strict=True):
+        own = [(versions[int(rng.integers(len(versions)))], rng), *([(example.y, None)] if as_it_is else [])]
+        found += [(_with_margins(quiet, r, y, margin), data.frame_labels(task, y, example.label)) for y, r in own]
+    return found
 
 
 def cnn(task: Task, fitting: Fitting, *, shape: dict[str, Any] | None = None, **words: str) -> Maker:
@@ -195,7 +243,7 @@ def cnn(task: Task, fitting: Fitting, *, shape: dict[str, Any] | None = None, **
 
     n_blocks = len((shape or {}).get("channels", ())) or "five"
     recipe = f"{n_blocks} dilated 3 x 3 convolutions; {fitting}"
-    return Maker(family="cnn", recipe=recipe, module=lambda: _module("cnn"), facts=facts, fit=fit, **words)
+    return Maker(task=task, family="cnn", recipe=recipe, module=lambda: _module("cnn"), facts=facts, fit=fit, **words)
 
 
 def recurrent(
@@ -205,30 +253,43 @@ def recurrent(
     architecture: str,
     hidden_size: int,
     offsets: tuple[int, ...] = (-4, -2, 0, 2, 4, 6, 8, 10),
+    memory: int = 0,
+    around: int = 0,
     **words: str,
 ) -> Maker:
-    """One layer of Elman's network ("elman") or of the LSTM ("lstm")."""
+    """One layer of Elman's network ("elman") or of the LSTM ("lstm").
+
+    With `memory`, it starts with units that remember up to so many frames; see `rnn.start_with_memory`. With `around`,
+    it is handed statistics of so many frames on each side; see `around.running_statistics`.
+    """
 
     def fit(scenes: Scenes, quick: bool, report: Report) -> MakeModel:
         from components.models import rnn
 
-        network = {"elman": rnn.Elman, "lstm": rnn.Lstm}[architecture]
+        def make() -> rnn.Elman | rnn.Lstm:
+            networks: dict[str, type[rnn.Elman | rnn.Lstm]] = {"elman": rnn.Elman, "lstm": rnn.Lstm}
+            net = networks[architecture](task.front.params, len(task.labels), hidden_size, offsets, around)
+            if memory:
+                rnn.start_with_memory(net, memory)
+            return net
+
         net = _fit(
-            lambda: network(task.front.params, len(task.labels), hidden_size, offsets),
+            make,
             scenes,
             fitting,
             quick,
             report,
-            margins=(-offsets[0], offsets[-1]),
+            margins=rnn.margins_of(offsets, around),
             transform=lambda x: frames.mfcc(task.front, x),
         )
         return lambda card: rnn.RecurrentModel(card, task.front, net)
 
     def facts() -> dict[str, object]:
-        return _module("rnn").card_facts(task.front, architecture, offsets)  # type: ignore[no-any-return]
+        return _module("rnn").card_facts(task.front, architecture, offsets, around)  # type: ignore[no-any-return]
 
-    recipe = f"one layer of {hidden_size} units; {fitting}"
-    return Maker(family="rnn", recipe=recipe, module=lambda: _module("rnn"), facts=facts, fit=fit, **words)
+    started = f" that start with a memory of 2 to {memory} frames" if memory else ""
+    recipe = f"one layer of {hidden_size} units{started}; {fitting}"
+    return Maker(task=task, family="rnn", recipe=recipe, module=lambda: _module("rnn"), facts=facts, fit=fit, **words)
 
 
 def transformer(
@@ -238,6 +299,7 @@ def transformer(
     n_layers: int = 3,
     hidden_size: int = 96,
     dropout: float = 0.1,
+    around: int = 0,
     own: int = 256,
     context: int = 64,
     **words: str,
@@ -253,7 +315,12 @@ def transformer(
 
         net = _seeded(
             lambda: transformer.make_net(
-                task.front.params, task.labels, n_layers=n_layers, hidden_size=hidden_size, dropout=dropout
+                task.front.params,
+                task.labels,
+                n_layers=n_layers,
+                hidden_size=hidden_size,
+                dropout=dropout,
+                around=around,
             )
         )
         mean, std = loop.statistics(scenes, lambda x: frames.mfcc(task.front, x), 40 if quick else 300)
@@ -273,7 +340,13 @@ def transformer(
 
     recipe = f"Wav2Vec2-BERT with {n_layers} layers of {hidden_size} units; {fitting}"
     return Maker(
-        family="transformer", recipe=recipe, module=lambda: _module("transformer"), facts=facts, fit=fit, **words
+        task=task,
+        family="transformer",
+        recipe=recipe,
+        module=lambda: _module("transformer"),
+        facts=facts,
+        fit=fit,
+        **words,
     )
 
 
@@ -294,6 +367,10 @@ def _loop_recipe(fitting: Fitting, quick: bool, margins: tuple[int, int], stride
         singles=fitting.singles,
         sequences=fitting.sequences,
         clip_loss=fitting.clip_loss,
+        mixup=fitting.mixup,
+        nothing=fitting.nothing,
+        renders=fitting.renders,
+        bfloat16=fitting.bfloat16,
     )
 
 
@@ -381,7 +458,7 @@ def train(lineup: LineUp, name: str, material: Material, *, out: Path, quick: bo
     folder = out / name
     kept = known_scores(folder, [measure.metric for measure in lineup.measures])
     folder.mkdir(parents=True, exist_ok=True)
-    scenes = Scenes(lineup.task, material.examples, material.sounds, np.random.default_rng(SEED))
+    scenes = Scenes(lineup.makers[name].task, material.examples, material.sounds, np.random.default_rng(SEED))
     maker = lineup.makers[name]
     model = maker.fit(scenes, quick, report)(make_card(lineup, name, (), 0))
     maker.module().save(model, folder)
@@ -400,7 +477,7 @@ def evaluate(lineup: LineUp, name: str, material: Material, *, quick: bool, repo
         begin = time.process_time()
         known = [e for e in material.examples if e.group not in groups]
         unheard = [e for e in material.examples if e.group in groups]
-        scenes = Scenes(lineup.task, known, material.sounds, np.random.default_rng(SEED))
+        scenes = Scenes(lineup.makers[name].task, known, material.sounds, np.random.default_rng(SEED))
         model = lineup.makers[name].fit(scenes, quick, report)(card)
         seconds = time.process_time() - begin
         scores = tuple(measure.of(model, unheard) for measure in lineup.measures)

@@ -57,7 +57,7 @@ def sequence_of(task: Task, examples: Sequence[Example], rng: Rng) -> tuple[Floa
     y = y + np.float32(level * 10 ** (-NOISE_DB / 20)) * coloured_noise(rng, y.size, 1.0)
     labels = np.full(1 + y.size // hop, IGNORED)
     for start, example in zip(starts, examples, strict=True):
-        found = np.flatnonzero(active_frames(task.front, example.y))
+        found = np.flatnonzero(active_frames(task, example.y))
         labels[np.minimum(labels.size - 1, np.round(start / hop + found).astype(int))] = example.label
     return y, labels
 

@@ -36,7 +36,7 @@ def test_noise_has_its_colour(slope: float) -> None:
 def test_active_frames_are_where_it_sounds() -> None:
     y = np.zeros(8000, np.float32)
     y[3000:5000] = 0.1 * np.random.default_rng(0).standard_normal(2000)
-    at = frames.times_of(FRONT, 1 + y.size // 128)[data.active_frames(FRONT, y)]
+    at = frames.times_of(FRONT, 1 + y.size // 128)[data.active_frames(TASK, y)]
     assert at[0] == pytest.approx(3000 / 8000, abs=0.02)
     assert at[-1] == pytest.approx(5000 / 8000, abs=0.02)
 
@@ -117,3 +117,27 @@ def test_long_pauses_inside_a_recording_are_none() -> None:
 
 def test_digital_silence_is_none() -> None:
     assert set(data.frame_labels(TASK, np.zeros(4000, np.float32), 3)) == {TASK.none}
+
+
+def test_where_noise_is_a_class_only_hum_and_very_faint_noise_are_none(scenes: data.Scenes) -> None:
+    task = replace(TASK, noise_is_none=False)
+    quiet = data.Scenes(task, scenes.examples, [], np.random.default_rng(0))
+    for _ in range(30):
+        y = quiet.nothing().y
+        f, power = welch(y, FRONT.sr, nperseg=2048)
+        tonal = power[(f > 40) & (f < 400)].max() / (np.median(power) + 1e-30) > 100
+        assert tonal or np.sqrt(np.mean(y**2)) < 1e-4
+
+
+def test_masks_are_no_wider_than_asked() -> None:
+    rng = np.random.default_rng(0)
+    widths = []
+    for _ in range(200):
+        x = rng.standard_normal((100, 32)).astype(np.float32)
+        before = x.copy()
+        data._mask(rng, x, 8, 14)
+        bands, stretch = (x != before).all(axis=0).sum(), (x != before).all(axis=1).sum()
+        widths.append((bands, stretch))
+    bands, stretch = np.max(widths, axis=0)
+    assert bands == 8
+    assert stretch == 14

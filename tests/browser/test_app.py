@@ -111,8 +111,9 @@ class App:
     def choose(self, model_id: str, *names: str) -> None:
         card = registry.card(model_id)
         self._pick(self.page.locator(".st-key-task"), card.task[:1].upper() + card.task[1:])
-        self.settle(*names)
-        models = self.page.locator('[class*="st-key-model_"]')
+        # Streamlit writes a widget's key into its class, with hyphens for all that is no letter, digit or underscore.
+        models = self.page.locator(".st-key-model_" + re.sub(r"[^\w-]", "-", card.task))
+        models.wait_for()
         name = card.title.rpartition(", ")[2]
         buttons = models.get_by_role("radio", name=re.compile(f"^({re.escape(name)}|{re.escape(card.title)})$"))
         if buttons.count():

@@ -71,7 +71,11 @@ def test_a_model_that_is_not_here_says_how_to_get_it(page):
         assert any(plainly(info.value).startswith(f"{card.title} is not on this machine yet") for info in at.info)
 
 
-@pytest.mark.parametrize("card", READY, ids=lambda card: card.id)
+KINDS = ("digits-", "silero", "emotion-classical")
+"""Models that between them have all the layers that there are; the other line-ups are the digits' architectures."""
+
+
+@pytest.mark.parametrize("card", [c for c in READY if c.id.startswith(KINDS)], ids=lambda card: card.id)
 def test_every_layer_can_be_looked_at(card):
     at = open_page("inside")
     choose(at, card)

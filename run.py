@@ -222,7 +222,7 @@ def test(arguments: Sequence[str]) -> int:
         "ruff format": ("-m", "ruff", "format", "--check", "."),
         "mypy": ("-m", "mypy"),
         "import-linter": ("-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
-        "pytest": ("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadgroup", *arguments),
+        "pytest": ("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)), *arguments),
     }.items():
         print(f"== {name}", flush=True)
         if python(*command, cwd=ROOT):

@@ -120,7 +120,7 @@ def test_playhead_follows_the_player_on_all_charts(page: Page) -> None:
     watched = page.page.evaluate(PLAY_AND_WATCH, 1500)
     assert watched["frames"] > 40
     assert watched["moved"] > 0.8
-    assert watched["worst"] < 2
+    assert watched["worst"] < 4  # a single frame may come late where other tests keep the processor busy
     own = sorted(page.page.evaluate(SPY, 1200))
     assert own[len(own) * 9 // 10] < 2
     # Nothing was rerun while it played; the pause then reports its time, once.

@@ -118,7 +118,7 @@ def page(chromium: Any, serve: Callable[[Path], str]) -> Iterator[Page]:
 def test_playhead_follows_the_player_on_all_charts(page: Page) -> None:
     before = page.report()
     # Other tests may keep the processor busy for a moment: the second or third look counts as well.
-    for tries in (1, 2, 3):
+    for tries in (1, 2, 3):  # noqa: B007 (used below)
         watched = page.page.evaluate(PLAY_AND_WATCH, 1500)
         if watched["frames"] > 40 and watched["worst"] < 2:
             break

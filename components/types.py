@@ -75,6 +75,7 @@ class Clip:
     sr : sampling rate [Hz]
     digest : hex SHA-256 of sr and y
     source : facts about the original file
+    history : what was done to it since it was decoded, finished sentences in order; () for the recording as it came
     """
 
     name: str
@@ -82,6 +83,7 @@ class Clip:
     sr: int
     digest: str
     source: ClipSource
+    history: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.y.ndim == 1, f"A clip holds one channel, not an array of shape {self.y.shape}.")
@@ -196,6 +198,94 @@ class Feature:
             self.values.shape == (self.bins.size, self.times.size),
             f"{self.name}: values {self.values.shape} do not fit {self.bins.size} bins and {self.times.size} frames.",
         )
+
+
+@dataclass(frozen=True)
+class Track:
+    """Curves over time that share their moments: pitch, formants, loudness ...
+
+    Attributes
+    ----------
+    name : "pitch", "formants" ...
+    labels : name of each curve, length n_curves ("F1", "F2" ...)
+    values : shape (n_curves, n_frames), float64 as the library gave them; NaN where there is none (unvoiced)
+    times : frame centres, shape (n_frames,) [s]
+    unit : of the values ("Hz", "dB" ...); "" for none
+    method : who computed it and with which parameters, one sentence, for captions and exports
+    strength : how sure each value is, 0 to 1, shape of `values`; None where the method does not say
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    values: Times
+    times: Times
+    unit: str
+    method: str
+    strength: Times | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("values", "times", "strength"):
+            value = getattr(self, field)
+            if value is not None:
+                object.__setattr__(self, field, _frozen(value, np.float64))
+        shape = (len(self.labels), self.times.size)
+        _require(self.values.shape == shape, f"{self.name}: values {self.values.shape} do not fit {shape}.")
+        _require(
+            self.strength is None or self.strength.shape == shape,
+            f"{self.name}: strengths do not fit the values' shape {shape}.",
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A stretch that the user marked: start and end [s], and lowest and highest frequency [Hz] where it is a band."""
+
+    start: float
+    end: float
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.end > self.start >= 0, f"A selection from {self.start} to {self.end} s is empty.")
+        _require((self.low is None) == (self.high is None), "A band has a lower and an upper edge, or none.")
+        if self.low is not None and self.high is not None:
+            _require(self.high > self.low >= 0, f"A band from {self.low} to {self.high} Hz is empty.")
+
+    @property
+    def duration(self) -> float:
+        """Duration [s]."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number about a stretch of sound.
+
+    Attributes
+    ----------
+    name : its column in tables, with the unit: "pitch_mean_hz"
+    title : the same for a person: "Pitch, mean"
+    value : NaN where it is not defined (no voice, too short)
+    unit : "Hz", "dB" ...; "" for none
+    meaning : one plain sentence
+    """
+
+    name: str
+    title: str
+    value: float
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A named row of annotations, as annotation programs have it: stretches in order of their start.
+
+    A stretch of no duration is a point. The stretches of a tier may overlap.
+    """
+
+    name: str
+    segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True)

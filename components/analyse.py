@@ -332,24 +332,25 @@ def _facts(found: Found, sha256: str | None, decoded: Decoded | None, error: str
     if decoded is None:
         return FileFacts(found.file, sha256, error=error)
     clip = decoded.clip
-    return FileFacts(found.file, sha256, clip.digest, clip.sr, clip.source, decoded.notes, error)
+    return FileFacts(found.file, sha256, clip.digest, clip.sr, clip.source, decoded.notes, clip.history, error)
 
 
 def clip_provenance(
-    decoded: Decoded, model_id: str, parameters: Mapping[str, str | float | bool | None]
+    decoded: Decoded, model_id: str | None, parameters: Mapping[str, str | float | bool | None]
 ) -> dict[str, Any]:
     """How the numbers of one clip were made, as in provenance.json.
 
-    Without the hash of the file's bytes, as a page has only its samples; the two times are now.
+    Without the hash of the file's bytes, as a page has only its samples; the two times are now. `model_id` is None
+    where no model took part.
     """
     now = datetime.now(UTC)
     clip = decoded.clip
     return provenance(
         app_version=app_version(),
-        card=registry.card(model_id),
-        weights_sha256=registry.weights_digest(model_id),
+        card=registry.card(model_id) if model_id else None,
+        weights_sha256=registry.weights_digest(model_id) if model_id else None,
         parameters=parameters,
-        files=[FileFacts(clip.name, None, clip.digest, clip.sr, clip.source, decoded.notes)],
+        files=[FileFacts(clip.name, None, clip.digest, clip.sr, clip.source, decoded.notes, clip.history)],
         started=now,
         finished=now,
     )

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from components.widgets import comparing, insides, panes, pickers, sidebar
+from components.widgets import comparing, insides, panes, sidebar
 
 st.title("Compare")
 st.caption(
@@ -15,7 +15,7 @@ now = panes.player(decoded)
 
 cards = comparing.models()
 heard = comparing.listen(clip, cards)
-panes.spectrogram(clip, now, pickers.default_picture(clip), height=160, name_step=False)
+panes.spectrogram(clip, now, height=160)
 comparing.labels(clip, now, heard)
 comparing.agree(clip, now, heard)
 comparing.scores(clip, now, heard)

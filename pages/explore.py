@@ -1,18 +1,19 @@
-"""Explore: see a sound."""
+"""Explore: see a sound, mark a stretch, measure it, clean it, take it away."""
 
 import streamlit as st
 
-from components.widgets import panes, pickers, sidebar
+from components.widgets import desk, drawers, panes, second, selecting, sidebar, sounds
 
 st.title("Explore")
-st.caption("See a sound: how loud it is, which frequencies it holds, and the numbers that models are given.")
+st.caption("See a sound: how loud it is, which frequencies it holds, what a voice does; mark any part to measure it.")
 
 decoded = sidebar.in_hand()
-clip = decoded.clip
-now = panes.player(decoded)
-
-panes.waveform(clip, now)
-settings = pickers.picture_settings(clip)
-panes.spectrogram(clip, now, settings)
-panes.mfcc(clip, now, settings)
-panes.curves(clip, now, settings)
+second.obey()
+now = panes.player(
+    decoded,
+    selectable=True,
+    sounds=sounds.of(sidebar.key_in_hand(), decoded),
+    below=lambda now: selecting.line(decoded.clip, now),
+)
+desk.show(decoded, now)
+drawers.drawers(decoded, now)

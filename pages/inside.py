@@ -13,7 +13,7 @@ now = panes.player(decoded, report_time=True)
 
 card = pickers.model()
 prediction = listening.listen(clip, card, pickers.own_words(card))
-panes.spectrogram(clip, now, pickers.default_picture(clip), height=180, name_step=False)
+panes.spectrogram(clip, now, height=180)
 listening.predictions(clip, now, card, prediction)
 
 part = insides.stretch(clip, now)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import soundfile as sf
 
 from components.audio.readers import ABSURD, Recording, mended, open_recording, peak
 from components.audio.transform import at_rate
+from components.errors import DecodeError
 from components.types import Clip, FloatArray
 
 SHORT_S = 600
@@ -34,27 +36,21 @@ _CLOCK_S = 0.05
 
 @dataclass(frozen=True)
 class Playback:
-    """Sound for the browser.
+    """Sound for the browser, served from the disk.
 
     Attributes
     ----------
-    data : the bytes; for recordings over 10 minutes the path of a file, to be served from disk
+    data : path of the file. One that was made for this goes when this object does, like a long clip's samples
     mime : "audio/wav", "audio/flac" ...
     notes : what was changed besides the format, finished sentences
     """
 
-    data: bytes | Path
+    data: Path
     mime: str
     notes: tuple[str, ...] = ()
 
 
-def playback(
-    source: Path | bytes,
-    clip: Clip,
-    *,
-    folder: Path | None = None,
-    on_progress: Callable[[float], None] | None = None,
-) -> Playback:
+def playback(source: Path, clip: Clip, folder: Path, *, on_progress: Callable[[float], None] | None = None) -> Playback:
     """Make what the player of a decoded clip plays.
 
     Sound WAV and FLAC files, and long MP3, Ogg, M4A and WebM files whose stated length is the clip's own, go as
@@ -63,58 +59,79 @@ def playback(
 
     Parameters
     ----------
-    source : the file that `clip` was decoded from, or its bytes
+    source : the file that `clip` was decoded from
     clip : the clip
-    folder : where the FLAC file of a recording over 10 minutes goes; the caller removes it
-    on_progress : called with the share done, 0 to 1; what it raises stops the work
+    folder : a private folder for the FLAC file, where one is made
+    on_progress : called with the share done, 0 to 1; what it raises stops the work and leaves no file behind
 
     Raises
     ------
-    DecodeError : the file cannot be opened any more
+    DecodeError : the file cannot be opened any more, or the disk has no room for the FLAC file
     """
-    # It was opened once already, so its size was within the limit then.
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    try:
+        # It was opened once already, so its size was within the limit then.
+        size = source.stat().st_size
+    except OSError:
+        raise DecodeError(f"{clip.name} is no longer there: choose it again.") from None
     with open_recording(source, clip.name, size) as recording:
         mime = _mime_as_it_is(recording, clip)
     if mime is not None:
-        if isinstance(source, Path) and clip.duration <= SHORT_S:
-            return Playback(source.read_bytes(), mime)
         return Playback(source, mime)
     with open_recording(source, clip.name, size) as recording:
-        notes = _notes(recording, clip.name)
-        if clip.duration <= SHORT_S:
-            return Playback(_flac_bytes(recording, on_progress), "audio/flac", notes)
-        return Playback(_flac_file(recording, folder, on_progress), "audio/flac", notes)
+        return _made(recording, clip.name, folder, on_progress)
 
 
-def playback_of_clip(clip: Clip) -> Playback:
-    """The same for a clip that was made, not opened: 16-bit FLAC of its samples."""
-    blocks = (block[:, None] for block in clip.blocks(1 << 18))
-    recording = Recording("generated", "", clip.sr, 1, clip.y.size, blocks, lambda: 0.0)
-    return Playback(_flac_bytes(recording, None), "audio/flac")
+def playback_of_clip(clip: Clip, folder: Path, *, on_progress: Callable[[float], None] | None = None) -> Playback:
+    """The same for a clip that was made or changed, not opened: a 16-bit FLAC file of its samples in `folder`.
+
+    Written block by block: any length at constant memory.
+
+    Raises
+    ------
+    DecodeError : the disk has no room for it
+    """
+    done = 0
+
+    def blocks() -> Iterator[FloatArray]:
+        nonlocal done
+        for block in clip.blocks(1 << 18):
+            done += block.size
+            yield block[:, None]
+
+    recording = Recording("generated", "", clip.sr, 1, clip.y.size, blocks(), lambda: done / clip.y.size)
+    return _made(recording, clip.name, folder, on_progress)
+
+
+def _made(recording: Recording, name: str, folder: Path, on_progress: Callable[[float], None] | None) -> Playback:
+    """A FLAC file of the recording, for as long as what is returned is in use."""
+    # mkstemp: readable by this user alone, a name that nobody can guess.
+    handle, file = tempfile.mkstemp(prefix="playback-", suffix=".flac", dir=folder)
+    os.close(handle)
+    path = Path(file)
+    try:
+        _write_flac(path, recording, on_progress)
+    except (OSError, sf.SoundFileError):
+        _remove(path)
+        raise DecodeError(
+            f"{name} needs more room for its playback than the disk has left: free some space and open it again."
+        ) from None
+    except BaseException:
+        _remove(path)
+        raise
+    made = Playback(path, "audio/flac", _notes(recording, name))
+    weakref.finalize(made, _remove, path)
+    return made
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _notes(recording: Recording, name: str) -> tuple[str, ...]:
     if recording.channels <= 2:
         return ()
     return (f"The player plays the average of the {recording.channels} channels of {name}.",)
-
-
-def _flac_bytes(recording: Recording, on_progress: Callable[[float], None] | None) -> bytes:
-    buffer = io.BytesIO()
-    _write_flac(buffer, recording, on_progress)
-    return buffer.getvalue()
-
-
-def _flac_file(recording: Recording, folder: Path | None, on_progress: Callable[[float], None] | None) -> Path:
-    handle, name = tempfile.mkstemp(prefix="playback-", suffix=".flac", dir=folder)
-    os.close(handle)
-    try:
-        _write_flac(Path(name), recording, on_progress)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return Path(name)
 
 
 def _mime_as_it_is(recording: Recording, clip: Clip) -> str | None:
@@ -132,11 +149,10 @@ def _mime_as_it_is(recording: Recording, clip: Clip) -> str | None:
     return None
 
 
-def _write_flac(target: io.BytesIO | Path, recording: Recording, on_progress: Callable[[float], None] | None) -> None:
+def _write_flac(path: Path, recording: Recording, on_progress: Callable[[float], None] | None) -> None:
     sr = recording.sr if MIN_SR <= recording.sr <= MAX_SR else NEW_SR
     channels = recording.channels if recording.channels <= 2 else 1
-    where = target if isinstance(target, io.BytesIO) else str(target)
-    with sf.SoundFile(where, "w", sr, channels, "PCM_16", format="FLAC", compression_level=0.0) as out:
+    with sf.SoundFile(str(path), "w", sr, channels, "PCM_16", format="FLAC", compression_level=0.0) as out:
         for block in at_rate(_for_player(recording, channels), recording.sr, sr, channels):
             out.write(np.clip(block, -1.0, 1.0))
             if on_progress is not None:

@@ -19,7 +19,8 @@ from components.types import ClipSource, ModelCard
 
 PACKAGES = (
     "numpy", "scipy", "soxr", "soundfile", "av", "librosa", "torch", "transformers", "tokenizers", "scikit-learn",
-    "silero-vad", "h5py", "tflite",
+    "silero-vad", "h5py", "tflite", "praat-parselmouth", "pyloudnorm", "noisereduce", "praatio", "pympi-ling", "pyarrow",
+    "matplotlib",
 )  # fmt: skip
 """The packages that the numbers depend on."""
 
@@ -37,6 +38,7 @@ class FileFacts:
     clip_digest, clip_sr : of the decoded samples, their rate [Hz]; None where decoding failed
     source : the original's format, channels, rate and duration
     notes : what the decoder had to say
+    history : what was done to the recording since (`Clip.history`)
     error : why it was not analysed
     """
 
@@ -46,6 +48,7 @@ class FileFacts:
     clip_sr: int | None = None
     source: ClipSource | None = None
     notes: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
     error: str | None = None
 
 
@@ -74,8 +77,8 @@ def package_versions() -> dict[str, str]:
 def provenance(
     *,
     app_version: str,
-    card: ModelCard,
-    weights_sha256: str,
+    card: ModelCard | None = None,
+    weights_sha256: str | None = None,
     parameters: Mapping[str, str | float | bool | None],
     files: Sequence[FileFacts],
     started: datetime,
@@ -86,6 +89,7 @@ def provenance(
 
     Parameters
     ----------
+    card, weights_sha256 : of the model; None where no model took part
     parameters : settings that change the tables (threshold, all_labels ...)
     files : the recordings, in the order of the tables
     started, finished : with time zone; written in UTC
@@ -96,26 +100,30 @@ def provenance(
         "started_utc": _utc(started),
         "finished_utc": _utc(finished),
         "complete": complete,
-        "model": {
-            "id": card.id,
-            "weights_sha256": weights_sha256,
-            "card_sha256": card_digest(card),
-            "sr": card.sr,
-            "window_s": card.window_s,
-            "hop_s": card.hop_s,
-        },
+        "model": None if card is None else _model(card, weights_sha256),
         "parameters": dict(parameters),
-        "files": [_facts(file, card.sr) for file in files],
+        "files": [_facts(file, None if card is None else card.sr) for file in files],
         "python": platform.python_version(),
         "packages": package_versions(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
 
 
-def _facts(file: FileFacts, model_sr: int) -> dict[str, Any]:
+def _model(card: ModelCard, weights_sha256: str | None) -> dict[str, Any]:
+    return {
+        "id": card.id,
+        "weights_sha256": weights_sha256,
+        "card_sha256": card_digest(card),
+        "sr": card.sr,
+        "window_s": card.window_s,
+        "hop_s": card.hop_s,
+    }
+
+
+def _facts(file: FileFacts, model_sr: int | None) -> dict[str, Any]:
     facts = asdict(file)
-    facts["notes"] = list(file.notes)
-    steps = file.source and file.clip_sr and resampling(file.source.sr, file.clip_sr, model_sr)
+    facts["notes"], facts["history"] = list(file.notes), list(file.history)
+    steps = file.source and file.clip_sr and resampling(file.source.sr, file.clip_sr, model_sr or file.clip_sr)
     facts["resampling"] = steps or []
     return facts
 

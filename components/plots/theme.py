@@ -206,3 +206,51 @@ def in_view(times: Any, view: View, half: float) -> slice:
 def frame_step(times: Any, otherwise: float = 1.0) -> float:
     """Time from frame to frame [s]."""
     return float((times[-1] - times[0]) / (len(times) - 1)) if len(times) > 1 else otherwise
+
+
+def shifted(figure: go.Figure, offset: float, view: View, clock: str) -> go.Figure:
+    """The figure of another sound, moved by `offset` [s] onto the clock and the view of a page; changed in place."""
+    for trace in figure.data:
+        # The attribute of a trace that is None may not exist for its type, so both are asked for by name.
+        if "x0" in trace and trace.x0 is not None:
+            trace.x0 = float(trace.x0) + offset
+        if trace.x is not None:
+            trace.x = np.asarray(trace.x, np.float64) + offset
+    for shape in figure.layout.shapes:
+        if shape.xref != "paper" and not str(shape.xref).endswith("domain"):
+            shape.x0, shape.x1 = shape.x0 + offset, shape.x1 + offset
+    axes = [axis for axis in figure.layout if axis.startswith("xaxis")] or ["xaxis"]
+    for name in axes:
+        figure.layout[name].update(time_axis(view))
+    figure.layout.meta = figure.layout.meta | {"time_axis": clock}
+    figure.layout.uirevision = clock
+    return figure
+
+
+def share_scale(first: go.Figure, second: go.Figure) -> None:
+    """Give two figures of the same kind one value axis that holds both; axes of categories stay as they are."""
+    axes = first.layout.yaxis, second.layout.yaxis
+    if any(axis.type == "category" for axis in axes):
+        return
+    ranges = [axis.range or _value_range(figure) for axis, figure in zip(axes, (first, second), strict=True)]
+    known = [(min(r), max(r)) for r in ranges if r is not None]
+    if len(known) < len(axes):
+        return
+    low, high = min(r[0] for r in known), max(r[1] for r in known)
+    for axis in axes:
+        axis.range = [low, high]
+        axis.rangemode = "normal"
+
+
+def _value_range(figure: go.Figure) -> tuple[float, float] | None:
+    """The lowest and the highest value of a figure's lines, with a little room."""
+    values = [
+        np.asarray(trace.y, np.float64) for trace in figure.data if trace.type == "scatter" and trace.y is not None
+    ]
+    finite = [y[np.isfinite(y)] for y in values]
+    flat = np.concatenate(finite) if finite else np.zeros(0)
+    if not flat.size:
+        return None
+    room = 0.05 * float(np.ptp(flat))
+    low = 0.0 if figure.layout.yaxis.rangemode == "tozero" and flat.min() >= 0 else float(flat.min()) - room
+    return low, float(flat.max()) + room

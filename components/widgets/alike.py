@@ -148,7 +148,7 @@ def _moment(clip: Clip, now: TransportState, times: Times) -> int:
 def _from_a_row(time: float) -> bool:
     """Whether the player stands where a click on a row sent it, or stopped after it: the list must stay as it is."""
     wish = state.wish()
-    return wish is not None and any(at is not None and abs(time - at) < ROW_TOLERANCE_S for at in wish[1:])
+    return wish is not None and any(at is not None and abs(time - at) < ROW_TOLERANCE_S for at in wish[1:3])
 
 
 def _nearest_here(clip: Clip, card: ModelCard, t: int, moments: Sequence[Moment]) -> None:

@@ -14,13 +14,19 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import streamlit as st
 
+from components.features.pyramid import Building
+from components.widgets.stream import Shelf
+
 T = TypeVar("T")
 
-KEEP = {"recording": 3, "playback": 2, "prediction": 24, "activation": 8, "embedding": 20, "picture": 60}
+KEEP = {
+    "recording": 3, "playback": 4, "prediction": 24, "activation": 8, "embedding": 20, "picture": 120, "pyramid": 3,
+    "sound": 12,
+}  # fmt: skip
 """How many answers of each kind a session keeps, the least recently used going first."""
 
 
@@ -33,11 +39,21 @@ class _Session:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="otoscope-"))
+        self.shelf = Shelf()
         self.answers: dict[str, OrderedDict[Hashable, object]] = {kind: OrderedDict() for kind in KEEP}
 
     def close(self) -> None:
+        self.shelf.close()
+        _stop(self.answers)
         self.answers.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _stop(answers: dict[str, OrderedDict[Hashable, object]]) -> None:
+    """End what is still being made in the background."""
+    for made in answers["pyramid"].values():
+        if isinstance(made, Building):
+            made.cancel()
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=_Session.close)
@@ -61,10 +77,21 @@ def session_folder() -> Path:
     return _session().folder
 
 
+def shelf() -> Shelf:
+    """What the session's browser may hear."""
+    return _session().shelf
+
+
+def fresh_file(suffix: str) -> Path:
+    """An empty file under an unguessable name in the private folder, for this user alone to read."""
+    path = session_folder() / f"{secrets.token_hex(16)}{suffix}"
+    path.touch(mode=0o600)
+    return path
+
+
 def store_file(data: bytes) -> Path:
     """Keep bytes that the user brought under an unguessable name in the private folder."""
-    path = session_folder() / secrets.token_hex(16)
-    path.touch(mode=0o600)
+    path = fresh_file("")
     path.write_bytes(data)
     return path
 
@@ -84,13 +111,23 @@ def remember(kind: str, key: Hashable, make: Callable[[], T]) -> T:
     if key not in answers:
         answers[key] = make()
         while len(answers) > KEEP[kind]:
-            answers.popitem(last=False)
+            _, dropped = answers.popitem(last=False)
+            if isinstance(dropped, Building):
+                dropped.cancel()
     answers.move_to_end(key)
     return answers[key]  # type: ignore[return-value]
 
 
+def all_of(kind: str, first: Hashable) -> list[Any]:
+    """The answers of a kind whose key begins with `first`."""
+    found = list(_session().answers[kind].items())
+    return [answer for key, answer in found if isinstance(key, tuple) and key[0] == first]
+
+
 def forget_clip(path: Path) -> None:
     """Delete a file that the user brought, and all that was computed in this session."""
+    shelf().forget(path)
     path.unlink(missing_ok=True)
+    _stop(_session().answers)
     for answers in _session().answers.values():
         answers.clear()

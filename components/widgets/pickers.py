@@ -2,114 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import streamlit as st
 
 from components.models import registry
-from components.types import OWN_WORDS, Clip, FrameParams, ModelCard
-from components.units import format_bytes, format_hz
+from components.types import OWN_WORDS, ModelCard
+from components.units import format_bytes
 from components.widgets.text import plain
-
-SCALES = ("mel", "linear", "log", "mel bands")
-N_FFT = (256, 512, 1024, 2048, 4096)
-COLOURS = {
-    "Magma": "black, purple, orange",
-    "Viridis": "blue, green, yellow",
-    "Cividis": "blue, yellow",
-    "Greys": "grey",
-}
-
-
-@dataclass(frozen=True)
-class PictureSettings:
-    """How Explore draws the spectrogram and the MFCC."""
-
-    params: FrameParams
-    scale: str
-    fmin: float
-    fmax: float
-    db_range: tuple[float, float]
-    colours: str
-
-
-def picture_settings(clip: Clip) -> PictureSettings:
-    """The settings of the spectrogram, in one row and a drawer."""
-    nyquist = clip.sr / 2
-    left, middle, right = st.columns([2, 2.2, 1.2], vertical_alignment="bottom")
-    scale = left.segmented_control(
-        "Frequency axis",
-        SCALES,
-        default="mel",
-        required=True,
-        key="scale",
-        persist_state="session",
-        help="Mel spaces frequencies roughly as we hear them, with more room for low ones. Linear gives each Hz the "
-        "same height, log each octave. Mel bands: 64 bands, what most models are given in place of the picture.",
-    )
-    n_fft = middle.select_slider(
-        "Frame length (n_fft)",
-        N_FFT,
-        value=1024,
-        format_func=lambda n: f"{n} = {1000 * n / clip.sr:.0f} ms",
-        key="n_fft",
-        persist_state="session",
-        help="Long frames separate close frequencies, short frames close moments. One cannot have both.",
-    )
-    with right.popover("More settings", icon=":material/tune:", width="stretch"):
-        part = st.select_slider(
-            "Step between frames (hop_length)",
-            (2, 4, 8),
-            value=4,
-            format_func=lambda p: f"{n_fft // p} samples = {1000 * n_fft / p / clip.sr:.1f} ms",
-            key="hop_part",
-            persist_state="session",
-            help="As a part of the frame: 1/2, 1/4 or 1/8 of it. Very long or short views use a step that fits them.",
-        )
-        top = st.select_slider(
-            "Highest frequency",
-            [share * nyquist for share in (0.125, 0.25, 0.5, 1.0)],
-            value=nyquist,
-            format_func=format_hz,
-            key=f"fmax_{clip.sr}",
-            persist_state="session",
-            help=f"This clip holds frequencies up to half its sampling rate, {format_hz(nyquist)}.",
-        )
-        low, high = st.slider(
-            "Levels shown (dB)",
-            -120,
-            0,
-            (-90, 0),
-            5,
-            key="db_range",
-            persist_state="session",
-            help="0 dB is the loudest sine that the recording can hold. Raise the lower end to hide noise.",
-        )
-        colours = st.selectbox(
-            "Colours",
-            list(COLOURS),
-            format_func=lambda name: f"{name} ({COLOURS[name]})",
-            key="colours",
-            persist_state="session",
-            help="All of them can be read with any kind of colour vision.",
-        )
-        n_mfcc = st.slider(
-            "MFCC coefficients", 8, 30, 13, key="n_mfcc", persist_state="session", help="13 is usual for speech."
-        )
-    params = FrameParams(n_fft=n_fft, hop_length=n_fft // part, n_mels=64, n_mfcc=n_mfcc)
-    return PictureSettings(
-        params=params,
-        scale=scale,
-        fmin=0.0 if scale != "log" else 20.0,
-        fmax=float(top),
-        db_range=(float(low), float(max(high, low + 5))),
-        colours=colours,
-    )
-
-
-def default_picture(clip: Clip) -> PictureSettings:
-    """The spectrogram of pages on which it is only there for orientation."""
-    return PictureSettings(FrameParams(), "mel", 0.0, clip.sr / 2, (-90.0, 0.0), "Magma")
 
 
 def model() -> ModelCard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -14,16 +15,17 @@ from components.audio.readers import display_name
 from components.audio.samples import SAMPLES
 from components.audio.synth import GENERATED, generated
 from components.errors import OtoscopeError
-from components.types import ClipSource
+from components.types import Clip, ClipSource
 from components.units import format_hz, format_time
 from components.widgets import cached, state
 from components.widgets.progress import progress
+from components.widgets.state import HeldClip
 from components.widgets.text import plain, refuse
 
 CHOICE = "clip_in_hand"
 
 
-def _titles() -> dict[str, str]:
+def titles() -> dict[str, str]:
     """Key and title of every clip that can be picked, the user's own first."""
     own = {clip["key"]: clip["name"] for clip in state.held_clips()}
     samples = {f"sample:{sample.name}": f"Sample: {sample.name}" for sample in SAMPLES}
@@ -49,7 +51,7 @@ def _forget(key: str) -> None:
         if clip["key"] == key:
             cached.forget_clip(Path(clip["path"]))
     state.let_go(key)
-    state.set_widget(CHOICE, next(iter(_titles())))
+    state.set_widget(CHOICE, next(iter(titles())))
 
 
 def sidebar() -> None:
@@ -73,11 +75,11 @@ def sidebar() -> None:
             args=(record, f"Recording {count + 1}"),
             help="Uses the microphone of this machine. Nothing is sent anywhere.",
         )
-        titles = _titles()
+        found = titles()
         key = st.selectbox(
             "Clip in hand",
-            list(titles),
-            format_func=lambda k: titles.get(k, k),
+            list(found),
+            format_func=lambda k: found.get(k, k),
             key=CHOICE,
             persist_state="session",
             help="Every page shows and plays this clip.",
@@ -89,13 +91,15 @@ def sidebar() -> None:
             st.button("Forget this clip", icon=":material/delete:", on_click=_forget, args=(key,), width="stretch")
 
 
+def key_in_hand() -> str:
+    """Key of the clip in hand."""
+    return str(state.widget_value(CHOICE))
+
+
 def in_hand() -> Decoded:
     """The clip in hand, decoded; stops the page with one sentence when it cannot be opened."""
-    key = str(state.widget_value(CHOICE))
-    title = _titles()[key]
     try:
-        with progress(f"Opening {plain(title)}") as report:
-            decoded = cached.remember("recording", key, lambda: _open(key, title, report))
+        decoded = opened(key_in_hand())
     except OtoscopeError as error:
         refuse(error, then="Pick another clip in the sidebar. Your other clips and settings are still there.")
     for note in decoded.notes:
@@ -103,17 +107,38 @@ def in_hand() -> Decoded:
     return decoded
 
 
-def playback_in_hand(decoded: Decoded) -> Playback:
-    """What the browser plays for the clip in hand."""
-    key = str(state.widget_value(CHOICE))
+def opened(key: str) -> Decoded:
+    """The clip of that key, decoded; raises DecodeError when it cannot be opened."""
+    title = titles()[key]
+    with progress(f"Opening {plain(title)}") as report:
+        return cached.remember("recording", key, lambda: _open(key, title, report))
+
+
+def playback_of(key: str, clip: Clip) -> Playback:
+    """What the browser plays for a clip."""
+    folder = cached.session_folder()
     if key.startswith("made:"):
-        return cached.remember("playback", key, lambda: playback_of_clip(decoded.clip))
+        return cached.remember("playback", key, lambda: playback_of_clip(clip, folder=folder))
     with progress("Preparing the sound for the browser") as report:
         return cached.remember(
-            "playback",
-            key,
-            lambda: playback(_source(key), decoded.clip, folder=cached.session_folder(), on_progress=report),
+            "playback", key, lambda: playback(_file_of(key), clip, folder=folder, on_progress=report)
         )
+
+
+def source_of(key: str) -> Path | None:
+    """The file of a clip; None for a made sound."""
+    return None if key.startswith("made:") else _file_of(key)
+
+
+def held(key: str) -> HeldClip | None:
+    """What the session holds of a clip of the user's; None for samples and made sounds."""
+    return next((clip for clip in state.held_clips() if clip["key"] == key), None)
+
+
+def start_of(key: str) -> float | None:
+    """Where a cleaned clip begins in the recording that it was made of [s]; None for all others."""
+    clip = held(key)
+    return clip.get("start") if clip else None
 
 
 def facts(decoded: Decoded) -> str:
@@ -130,10 +155,13 @@ def _open(key: str, title: str, report: Callable[[float], None]) -> Decoded:
     kind, _, name = key.partition(":")
     if kind == "made":
         return Decoded(generated(name), ())
-    return decode(_source(key), name=title, folder=cached.session_folder(), on_progress=report)
+    decoded = decode(_file_of(key), name=title, folder=cached.session_folder(), on_progress=report)
+    own = held(key)
+    history = tuple(own.get("history", ())) if own else ()
+    return replace(decoded, clip=replace(decoded.clip, history=history)) if history else decoded
 
 
-def _source(key: str) -> Path:
+def _file_of(key: str) -> Path:
     kind, _, name = key.partition(":")
     if kind == "sample":
         return next(sample.path for sample in SAMPLES if sample.name == name)

@@ -13,14 +13,42 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from tests.bench.long import views
+from tests.bench.recordings import make_recording
 
 ROOT = Path(__file__).resolve().parents[2]
-DRAWN = """([name, end]) => {
-  const gd = document.querySelector(`.st-key-${name} .js-plotly-plot`);
-  return gd && gd._fullLayout && gd._fullLayout._size && Math.abs(gd._fullLayout.xaxis.range[1] - end) < 0.6
-    && gd.querySelector('.main-svg') !== null;
-}"""
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+CLIPS = 10
+LIMIT_S = 180
+QUIET_MS = 4000
+
+# What the page is made of: change it here when the page changes.
+LONG_PANES = ["waveform", "spectrogram"]
+"""Panes of Explore as it opens that show all of a recording of any length."""
+ADD_PANE = ".st-key-add_pane button"
+SIX_PANES_ENTRY = "Show panes for voices"
+SIX_PANES = ["waveform", "spectrogram", "pitch", "intensity", "formants", "harmonicity"]
+SETTING = ".st-key-spectrogram-preset [data-baseweb=select]"
+"""A list of at least two entries whose change draws SETTING_PANE anew."""
+SETTING_PANE = "spectrogram"
+UPLOAD = '[data-testid="stFileUploaderDropzoneInput"]'
+SET_VIEW = "view => window.__otoscope.newest().setRange(view)"
+
+MARK = """() => {
+  window.__seen = new Set([...document.querySelectorAll(".js-plotly-plot")].map((gd) => gd.data?.[0]));
+}"""
+"""Remember what is drawn now, to tell it from what comes."""
+DRAWN_ANEW = """([panes, from, to]) => panes.every((pane) => {
+  const gd = document.querySelector(`.st-key-${pane} .js-plotly-plot`);
+  if (!gd?._fullLayout?._size || !gd.querySelector(".main-svg") || !gd.data?.[0]) return false;
+  if (window.__seen?.has(gd.data[0])) return false;
+  if (to === null) return true;
+  const [left, right] = gd._fullLayout.xaxis.range;
+  return Math.abs(left - from) < 0.02 * (to - from) && Math.abs(right - to) < 0.02 * (to - from);
+})"""
+PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
 
 
 @contextmanager
@@ -49,6 +77,34 @@ def server() -> Iterator[tuple[str, int]]:
         process.wait(10)
 
 
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A running browser, or None where there is none."""
+    path = next((p for n in ("chromium", "google-chrome", "chrome") if (p := shutil.which(n))), None)
+    if path is None:
+        print("\nNo Chromium or Chrome here: the browser is not measured.")
+        yield None
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def explore(browser: Any) -> Iterator[tuple[Any, int]]:
+    """Explore in a fresh server, drawn and quiet; the page and the server's process id."""
+    with server() as (address, pid):
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(address)
+        page.wait_for_function(DRAWN_ANEW, arg=[LONG_PANES, 0, None], timeout=60_000)
+        page.wait_for_timeout(QUIET_MS)  # what is loaded beforehand is loaded
+        yield page, pid
+        page.close()
+
+
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
     """Resident memory of a process [MB] (VmHWM: its highest so far); 0 where /proc does not tell."""
     status = Path(f"/proc/{pid}/status")
@@ -58,52 +114,65 @@ def memory_mb(pid: int, field: str = "VmRSS") -> float:
     return int(line.split()[1]) / 1000
 
 
-def wait_drawn(page, name: str, end: float, limit_s: float = 120) -> float:
-    """Seconds until the chart `name` is drawn up to `end` [s]."""
+def until_drawn(page: Any, do: Callable[[], None], panes: list[str], view: tuple[float, float | None]) -> float:
+    """Seconds from `do` until all these panes are painted anew and show the view [s]."""
+    page.evaluate(MARK)
     begun = time.perf_counter()
-    page.wait_for_function(DRAWN, arg=[name, end], timeout=1000 * limit_s, polling=20)
+    do()
+    page.wait_for_function(DRAWN_ANEW, arg=[panes, *view], timeout=1000 * LIMIT_S, polling=20)
+    page.evaluate(PAINTED)
     return time.perf_counter() - begun
 
 
-def upload(page, path: Path, end: float) -> float:
-    """Seconds from the choice of a file to its waveform and spectrogram on the screen."""
-    begun = time.perf_counter()
-    page.locator('[data-testid="stFileUploaderDropzoneInput"]').set_input_files(str(path))
-    wait_drawn(page, "waveform", end)
-    wait_drawn(page, "spectrogram", end)
-    return time.perf_counter() - begun
+def upload(page: Any, path: Path, panes: list[str], duration: float) -> float:
+    """Seconds from the choice of a file to all these panes on the screen."""
+    return until_drawn(page, lambda: page.locator(UPLOAD).set_input_files(str(path)), panes, (0.0, duration))
 
 
-def bench(make_recording: Callable[..., None]) -> None:
-    """Print the times and memory of a 10 s clip and of an hour."""
-    browser_path = next((p for n in ("chromium", "google-chrome", "chrome") if (p := shutil.which(n))), None)
-    if browser_path is None:
-        print("\nNo Chromium or Chrome here: the browser is not measured.")
-        return
-    from playwright.sync_api import sync_playwright
+def measure_long(browser: Any, path: Path, duration: float) -> dict[str, float]:
+    """One recording in a fresh server: seconds to its overview, for the median and the slowest zoom; server's MB."""
+    with explore(browser) as (page, pid):
+        before = memory_mb(pid)
+        opened = upload(page, path, LONG_PANES, duration)
+        page.wait_for_timeout(QUIET_MS)
+        zooms = [
+            until_drawn(page, lambda view=view: page.evaluate(SET_VIEW, list(view)), LONG_PANES, view)
+            for view in views(duration)
+        ]
+        return {
+            "open": opened,
+            "zoom": statistics.median(zooms),
+            "slowest": max(zooms),
+            "more": memory_mb(pid) - before,
+            "highest": memory_mb(pid, "VmHWM") - before,
+        }
 
-    print("\nIn the browser: from the choice of a file to its waveform and spectrogram\n")
-    print(f"{'file':<12}{'seconds (median of 3)':>24}{'server MB more':>16}{'highest MB more':>17}")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
-        for name, minutes, codec in (("10 s wav", 1 / 6, "pcm_s16le"), ("hour mp3", 60, "libmp3lame")):
-            path = Path(folder) / f"{name.replace(' ', '-')}.{name[-3:]}"
-            make_recording(path, minutes, codec)
-            times, grown, highest = [], [], []
-            for _ in range(3):
-                with server() as (address, pid):
-                    page = browser.new_page(viewport={"width": 1280, "height": 900})
-                    page.goto(address)
-                    page.wait_for_selector(".st-key-spectrogram .js-plotly-plot", timeout=60000)
-                    page.wait_for_timeout(4000)  # what is loaded beforehand is loaded
-                    before = memory_mb(pid)
-                    times.append(upload(page, path, minutes * 60))
-                    page.wait_for_timeout(2000)
-                    grown.append(memory_mb(pid) - before)
-                    highest.append(memory_mb(pid, "VmHWM") - before)
-                    page.close()
-            print(
-                f"{name:<12}{statistics.median(times):24.2f}{statistics.median(grown):16.0f}"
-                f"{statistics.median(highest):17.0f}"
-            )
-        browser.close()
+
+def measure_clips(browser: Any, folder: Path) -> tuple[list[float], list[float]]:
+    """CLIPS times a new 10 s clip: seconds from its choice to six panes, and from a changed setting to its picture."""
+    opened, changed = [], []
+    with explore(browser) as (page, _):
+        page.locator(ADD_PANE).first.click()
+        entry = page.get_by_text(SIX_PANES_ENTRY, exact=True)
+        until_drawn(page, entry.click, SIX_PANES, (0.0, None))
+        for number in range(CLIPS):
+            path = folder / f"clip-{number}.wav"
+            make_recording(path, 1 / 6, "pcm_s16le", seed=number)
+            opened.append(upload(page, path, SIX_PANES, 10.0))
+            page.locator(SETTING).click()
+            option = page.get_by_role("option").nth((number + 1) % 2)
+            option.wait_for()
+            changed.append(until_drawn(page, option.click, [SETTING_PANE], (0.0, None)))
+            page.wait_for_timeout(500)
+    return opened, changed
+
+
+def bench() -> None:
+    """Print what a 10 s clip takes."""
+    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
+        if browser is None:
+            return
+        opened, changed = measure_clips(browser, Path(folder))
+    print(f"\nA 10 s clip in the browser, 44.1 kHz stereo wav (median and slowest of {CLIPS})\n")
+    for name, times in (("from the choice of the file to six panes", opened), ("a changed setting", changed)):
+        print(f"{name:<44}{statistics.median(times):8.2f} s{max(times):8.2f} s")

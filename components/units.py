@@ -47,3 +47,19 @@ def format_hz(frequency: float) -> str:
 def format_step(seconds: float) -> str:
     """A short time with its unit: 16 ms, 0.5 s, 1 s."""
     return f"{1000 * seconds:.3g} ms" if seconds < 0.5 else f"{seconds:.3g} s"
+
+
+def format_minutes(seconds: float) -> str:
+    """Ticks of long recordings: 2:30, 1:02:30, with a decimal only where there is one."""
+    whole, tenths = divmod(round(seconds * 10), 10)
+    minute, second = divmod(whole, 60)
+    hour, minute = divmod(minute, 60)
+    tail = f"{second:02d}" + (f".{tenths}" if tenths else "")
+    return f"{hour}:{minute:02d}:{tail}" if hour else f"{minute}:{tail}"
+
+
+def time_ticks(view: tuple[float, float], count: int = 8) -> list[float]:
+    """Round times in the view, in steps of 1, 2, 5, 10, 15, 30 s, 1, 2, 5 ... min, about `count` at most."""
+    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000, 36000)
+    step = next((s for s in steps if (view[1] - view[0]) / s <= count), 86400)
+    return [float(t) for t in np.arange(np.ceil(view[0] / step), np.floor(view[1] / step) + 1) * step]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from components.errors import ParameterError
 from components.exports.annotations import lanes
 from components.types import Feature, FloatArray, Segment, Selection, Tier, Times, Track
+from components.units import format_minutes, time_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,6 @@ _TICKS, _LEGEND, _GAP, _LINE_HEIGHT = 1.15, 0.42, 0.1, 1.22
 _CM, _PT = 1 / 2.54, 2.54 / 72
 
 _NICE_HZ = tuple(m * 10.0**e for e in range(0, 5) for m in (1, 2, 5))
-_TIME_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000, 36000, 86400)
 _CLOCK_FROM_S = 120.0
 
 # Fonts for scripts that DejaVu Sans lacks; those that are installed are used.
@@ -221,6 +221,23 @@ def outline(times: Times, low: FloatArray, high: FloatArray, paper: Paper, *, y_
         limit = max(float(np.abs(bottom).max(initial=0)), float(np.abs(top).max(initial=0))) * 1.05 or 1.0
         ax.set_ylim(-limit, limit)
         ax.set_ylabel(y_label)
+        _mark_stretch(ax, paper.selection)
+        return sheet.bytes()
+
+
+def outlines(named: Mapping[str, tuple[Times, FloatArray, FloatArray]], paper: Paper) -> bytes:
+    """The waveforms of several channels one below the other, all on one scale: (times, low, high) by name."""
+    with _sheet(paper) as sheet:
+        ax = sheet.ax
+        limit = (
+            max(float(np.abs(side).max(initial=0)) for _, low, high in named.values() for side in (low, high)) or 1.0
+        )
+        places = []
+        for row, (times, low, high) in enumerate(named.values()):
+            part = _in_view(times, paper.view)
+            places.append(-2.2 * row * limit)
+            ax.fill_between(times[part], low[part] + places[-1], high[part] + places[-1], color=LINE, linewidth=0.4)
+        ax.set_yticks(places, list(named))
         _mark_stretch(ax, paper.selection)
         return sheet.bytes()
 
@@ -397,20 +414,11 @@ def _time_axis(ax: Axes, view: View) -> None:
     ax.set_xlim(*view)
     ax.set_xlabel("Time (s)")
     if view[1] > _CLOCK_FROM_S and view[1] - view[0] >= 1:
-        step = next((s for s in _TIME_STEPS if (view[1] - view[0]) / s <= 8), _TIME_STEPS[-1])
-        ticks = np.arange(np.ceil(view[0] / step), np.floor(view[1] / step) + 1) * step
-        ax.set_xticks(ticks, [_clock(t) for t in ticks])
+        ticks = time_ticks(view)
+        ax.set_xticks(ticks, [format_minutes(t) for t in ticks])
         ax.set_xlabel("Time (min:s)" if view[1] < 3600 else "Time (h:min:s)")
     else:
         ax.ticklabel_format(axis="x", useOffset=False)
-
-
-def _clock(seconds: float) -> str:
-    whole, tenths = divmod(round(seconds * 10), 10)
-    minutes, s = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    tail = f"{s:02d}" + (f".{tenths}" if tenths else "")
-    return f"{hours}:{minute:02d}:{tail}" if hours else f"{minute}:{tail}"
 
 
 def _in_view(times: Times, view: View) -> slice:

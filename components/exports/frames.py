@@ -10,15 +10,16 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from components.exports.annotations import Kept
 from components.exports.tables import harmless
-from components.types import Feature, FloatArray, Times, Track
+from components.types import Feature, FloatArray, Tier, Times, Track
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,6 +72,49 @@ def outline_table(times: Times, low: FloatArray, high: FloatArray, *, method: st
     unit = "1 = full scale"
     return _table(
         [("time_s", times, "s"), ("low", low, unit), ("high", high, unit)], {"name": "waveform", "method": method}
+    )
+
+
+def outlines_table(outlines: Mapping[str, tuple[Times, FloatArray, FloatArray]], *, method: str) -> pa.Table:
+    """The outlines of several channels on the same moments: "time_s", then "left_low", "left_high" and so on."""
+    unit = "1 = full scale"
+    times = next(iter(outlines.values()))[0]
+    columns: list[tuple[str, npt.NDArray[np.floating[Any]], str]] = [("time_s", times, "s")]
+    for name, (_, low, high) in outlines.items():
+        columns += [(_named(name, "low"), low, unit), (_named(name, "high"), high, unit)]
+    return _table(columns, {"name": "waveform", "method": method})
+
+
+def tiers_table(tiers: Sequence[Tier], *, method: str) -> pa.Table:
+    """Annotations, one row a stretch: "tier", "start_s", "end_s", "label"; a point ends where it starts."""
+    import pyarrow as pa
+
+    rows = [(tier.name, s.start, s.end, s.label) for tier in tiers for s in tier.segments]
+    names, starts, ends, labels = zip(*rows, strict=True) if rows else ((), (), (), ())
+    schema = pa.schema(
+        [("tier", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64()), ("label", pa.string())],
+        metadata={"method": method},
+    )
+    return pa.table([names, starts, ends, labels], schema=schema)
+
+
+def selections_table(rows: Sequence[Kept]) -> pa.Table:
+    """Kept stretches, one row each: "label", "start_s", "end_s", "low_hz", "high_hz", then a column a measure."""
+    import pyarrow as pa
+
+    columns: dict[str, list[str | float | None]] = {
+        "label": [row.label for row in rows],
+        "start_s": [row.selection.start for row in rows],
+        "end_s": [row.selection.end for row in rows],
+        "low_hz": [row.selection.low for row in rows],
+        "high_hz": [row.selection.high for row in rows],
+    }
+    values = [{m.name: m.value for m in row.measures} for row in rows]
+    for measure in dict.fromkeys(name for one in values for name in one):
+        columns[measure] = [one.get(measure) for one in values]
+    schema = pa.schema([(name, pa.string() if name == "label" else pa.float64()) for name in columns])
+    return pa.table(
+        [pa.array(v, f.type, from_pandas=True) for f, v in zip(schema, columns.values(), strict=True)], schema=schema
     )
 
 

@@ -19,7 +19,7 @@ from components.types import ClipSource, ModelCard
 
 PACKAGES = (
     "numpy", "scipy", "soxr", "soundfile", "av", "librosa", "torch", "transformers", "tokenizers", "scikit-learn",
-    "silero-vad", "h5py", "tflite", "praat-parselmouth", "pyloudnorm", "noisereduce", "praatio", "pympi-ling", "pyarrow",
+    "silero-vad", "h5py", "tflite", "praat-parselmouth", "noisereduce", "praatio", "pympi-ling", "pyarrow",
     "matplotlib",
 )  # fmt: skip
 """The packages that the numbers depend on."""

@@ -29,7 +29,7 @@ PitchMethod = Literal["ac", "cc"]
 WHOLE_S = 40.0
 """Clips up to this long are analysed as a whole, whatever part is asked for [s]."""
 LONGEST_S = 600.0
-"""Most that is analysed in one call [s]."""
+"""Most that is analysed in one call [s]: Praat keeps Python's lock all the while, and needs up to 0.9 GB for it."""
 MARGIN_S = 2.0
 """Sound analysed before and after the part asked for [s]."""
 N_FORMANTS = 4
@@ -345,15 +345,11 @@ def pitch_and_candidates(
     there = frequency > 0
     voiced = there[:1] & (frequency[:1] < min(settings.ceiling, clip.sr / 2))
     times = made[1].xs()
-    chosen = Track(
-        *("pitch", ("pitch",), np.where(voiced, frequency[:1], np.nan), times, "Hz", method),
-        np.where(voiced, strength[:1], 0.0),
-    )
     labels = tuple(f"candidate {i + 1}" for i in range(len(frequency)))
-    others = Track(
-        *("pitch candidates", labels, np.where(there, frequency, np.nan), times, "Hz", method),
-        np.where(there, strength, 0.0),
-    )
+    frequency, strength = np.where(there, frequency, np.nan), np.where(there, strength, 0.0)
+    f0, sure = np.where(voiced, frequency[:1], np.nan), np.where(voiced, strength[:1], 0.0)
+    chosen = Track("pitch", ("pitch",), f0, times, "Hz", method, sure)
+    others = Track("pitch candidates", labels, frequency, times, "Hz", method, strength)
     return cut(chosen, t0, t1), cut(others, t0, t1)
 
 

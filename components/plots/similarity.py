@@ -13,13 +13,12 @@ from components.plots.theme import (
     View,
     colour_bar,
     frame_step,
-    minutes,
     spoken_view,
     time_figure,
-    time_ticks,
     value_axis,
 )
 from components.types import FloatArray, Times
+from components.units import format_minutes, time_ticks
 
 
 def similarity_matrix(
@@ -63,7 +62,7 @@ def similarity_matrix(
         "Other moment (min:s)" if long else "Other moment (s)",
         range=[low, high],
         tickvals=ticks,
-        ticktext=[minutes(t) if long else f"{t:g}" for t in ticks],
+        ticktext=[format_minutes(t) if long else f"{t:g}" for t in ticks],
     )
     meta: dict[str, Any] = {} if window_s is None else {"window_s": window_s}
     alt = (

@@ -9,6 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import get_colorscale, hex_to_rgb
 
+from components.units import format_minutes, time_ticks
+
 MARGIN_LEFT, MARGIN_RIGHT = 72, 84
 """Fixed, on every figure with a time axis, so that a moment is at the same place in all; the right one holds the
 colour bar."""
@@ -70,22 +72,6 @@ def label_styles(labels: Sequence[str]) -> dict[str, dict[str, str]]:
     return styles | {"none": {"color": "#8C8C8C", "dash": "dot", "symbol": "circle"}}
 
 
-def minutes(seconds: float) -> str:
-    """Ticks of long recordings: 2:30, 1:02:30, with a decimal only where there is one."""
-    whole, tenths = divmod(round(seconds * 10), 10)
-    minute, second = divmod(whole, 60)
-    hour, minute = divmod(minute, 60)
-    tail = f"{second:02d}" + (f".{tenths}" if tenths else "")
-    return f"{hour}:{minute:02d}:{tail}" if hour else f"{minute}:{tail}"
-
-
-def time_ticks(view: View, count: int = 8) -> list[float]:
-    """Round times in the view, in steps of 1, 2, 5, 10, 15, 30 s, 1, 2, 5 ... min, about `count` at most."""
-    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000, 36000)
-    step = next((s for s in steps if (view[1] - view[0]) / s <= count), 86400)
-    return [float(t) for t in np.arange(np.ceil(view[0] / step), np.floor(view[1] / step) + 1) * step]
-
-
 def time_axis(view: View) -> dict[str, Any]:
     """The x axis of every figure on the clock: seconds, or min:s where the view ends beyond 2 minutes."""
     axis: dict[str, Any] = {
@@ -100,7 +86,7 @@ def time_axis(view: View) -> dict[str, Any]:
     # Where the view is narrow, clock time with one decimal would repeat itself: then seconds it is.
     if view[1] > LONG_S and view[1] - view[0] >= 1:
         ticks = time_ticks(view)
-        axis |= {"tickvals": ticks, "ticktext": [minutes(t) for t in ticks]}
+        axis |= {"tickvals": ticks, "ticktext": [format_minutes(t) for t in ticks]}
         axis["title"]["text"] = "Time (min:s)"
     return axis
 
@@ -187,7 +173,7 @@ def alt_text(figure: go.Figure) -> str:
 
 def spoken_view(view: View) -> str:
     """The visible range in words: "from 0:02 to 0:03.5"."""
-    return f"from {minutes(view[0])} to {minutes(view[1])}"
+    return f"from {format_minutes(view[0])} to {format_minutes(view[1])}"
 
 
 def signed_limit(values: Any) -> float:

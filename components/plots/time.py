@@ -65,7 +65,7 @@ def _peak(outline: Outline) -> float:
 def _level(outline: Outline) -> FloatArray:
     """Level of the largest sample of each column [dB re full scale], not below WAVE_DB_FLOOR."""
     magnitude = np.maximum(np.abs(outline.low), np.abs(outline.high))
-    decibels = 20 * np.log10(np.maximum(magnitude, 10 ** (WAVE_DB_FLOOR / 20)))
+    decibels = np.maximum(20 * np.log10(np.maximum(magnitude, 1e-9)), WAVE_DB_FLOOR)
     return np.asarray(decibels, np.float32)
 
 
@@ -139,8 +139,10 @@ def waveform(
     subject = f"Waveform of {name}" if name else "Waveform"
     alt = f"{subject} {spoken_view(view)}; the loudest sample is {peak:.3f} of full scale."
     if decibels:
-        traces = [_levels(outline, _level(outline), WAVE_DB_FLOOR, "", LINE)]
-        yaxis = value_axis("Level (dB)", range=[WAVE_DB_FLOOR, 0], tickvals=[-40, -20, 0])
+        level = _level(outline)
+        traces = [_levels(outline, level, WAVE_DB_FLOOR, "", LINE)]
+        top = max(0.0, float(level.max()))  # above full scale where samples are beyond +-1
+        yaxis = value_axis("Level (dB)", range=[WAVE_DB_FLOOR, top], tickvals=[-40, -20, 0])
         return time_figure(traces, clock=clock, view=view, yaxis=yaxis, alt=alt, height=height, unit="dB")
     limit = limit or max(peak * 1.05, 1e-3)
     if outline.step == 1:

@@ -22,13 +22,19 @@ from components.widgets.transport import TransportState
 Step = Callable[[Clip, Path, Callable[[float], None]], Clip]
 
 STEPS = {
-    "noise": ("Reduce noise", "Takes away what sounds like the marked noise: hum, hiss, a fan. It also takes a little "
-              "of the voice: always listen to what was removed."),
+    "noise": (
+        "Reduce noise",
+        "Takes away what sounds like the marked noise: hum, hiss, a fan. It also takes a little "
+        "of the voice: always listen to what was removed.",
+    ),
     "rumble": ("Cut low rumble", "Takes away everything below a frequency (high-pass): steps, wind, traffic."),
-    "loudness": ("Set the loudness", "Makes all of it louder or softer by one factor, to a loudness in LUFS "
-                 "(ITU-R BS.1770): interviews of different loudness become alike."),
+    "loudness": (
+        "Set the loudness",
+        "Makes all of it louder or softer by one factor, to a loudness in LUFS "
+        "(ITU-R BS.1770): interviews of different loudness become alike.",
+    ),
     "trim": ("Trim", "Keeps only a part: the marked stretch, or everything but the silence at both ends."),
-}  # fmt: skip
+}
 
 
 def cleaning(decoded: Decoded, now: TransportState) -> None:
@@ -75,43 +81,73 @@ def _noise(clip: Clip, now: TransportState) -> Step | None:
             st.caption(f"Noise: {format_time(noise[0])} to {format_time(noise[1])}.")
     left, middle, right = st.columns(3)
     strength = left.slider(
-        "Strength", 0.1, 1.0, 0.8, 0.05, key="clean_strength", persist_state="session",
+        "Strength",
+        0.1,
+        1.0,
+        0.8,
+        0.05,
+        key="clean_strength",
+        persist_state="session",
         help="How much of what counts as noise is taken away (prop_decrease). 1 takes all of it.",
-    )  # fmt: skip
+    )
     threshold = middle.slider(
-        "Threshold (standard deviations)", 0.0, 4.0, 1.5, 0.1, key="clean_threshold", persist_state="session",
+        "Threshold (standard deviations)",
+        0.0,
+        4.0,
+        1.5,
+        0.1,
+        key="clean_threshold",
+        persist_state="session",
         help="How far above the usual noise a sound must be to be kept. Higher takes more away.",
-    )  # fmt: skip
+    )
     smooth = right.select_slider(
-        "Smoothing over frequency (Hz)", (100, 250, 500, 1000), 500, key="clean_smooth", persist_state="session",
+        "Smoothing over frequency (Hz)",
+        (100, 250, 500, 1000),
+        500,
+        key="clean_smooth",
+        persist_state="session",
         help="Wider smoothing leaves fewer odd chirps behind, and more of the noise.",
-    )  # fmt: skip
+    )
     settings = NoiseSettings(strength=strength, threshold_sd=threshold, freq_smooth_hz=float(smooth))
     return lambda clip, folder, report: enhance.reduce_noise(clip, noise, settings, folder=folder, on_progress=report)
 
 
 def _rumble(clip: Clip, now: TransportState) -> Step | None:
     cutoff = st.select_slider(
-        "Everything below is cut (Hz)", (20, 40, 60, 80, 100, 120, 150, 200, 300), 80, key="clean_cutoff",
-        persist_state="session", help="80 Hz spares all voices; 150 Hz spares most women's and children's voices.",
-    )  # fmt: skip
+        "Everything below is cut (Hz)",
+        (20, 40, 60, 80, 100, 120, 150, 200, 300),
+        80,
+        key="clean_cutoff",
+        persist_state="session",
+        help="80 Hz spares all voices; 150 Hz spares most women's and children's voices.",
+    )
     return lambda clip, folder, report: enhance.high_pass(clip, float(cutoff), folder=folder, on_progress=report)
 
 
 def _loudness(clip: Clip, now: TransportState) -> Step | None:
     target = st.slider(
-        "Loudness (LUFS)", -36.0, -12.0, -23.0, 0.5, key="clean_lufs", persist_state="session",
+        "Loudness (LUFS)",
+        -36.0,
+        -12.0,
+        -23.0,
+        0.5,
+        key="clean_lufs",
+        persist_state="session",
         help="-23 LUFS is the European broadcasters' rule (EBU R 128), -16 is usual for podcasts. No sample goes "
         "beyond -1 dB of full scale: a clip with high peaks may stay softer, and the history says so.",
-    )  # fmt: skip
+    )
     return lambda clip, folder, report: enhance.normalise(clip, target, folder=folder, on_progress=report)
 
 
 def _trim(clip: Clip, now: TransportState) -> Step | None:
     what = st.radio(
-        "Keep", ["the marked stretch", "all but the silence at both ends"], key="clean_trim", horizontal=True,
-        persist_state="session", help="Mark a stretch by dragging across a picture.",
-    )  # fmt: skip
+        "Keep",
+        ["the marked stretch", "all but the silence at both ends"],
+        key="clean_trim",
+        horizontal=True,
+        persist_state="session",
+        help="Mark a stretch by dragging across a picture.",
+    )
     marked = now.selection
     if what == "the marked stretch":
         if marked is None:
@@ -119,9 +155,15 @@ def _trim(clip: Clip, now: TransportState) -> Step | None:
             return None
         return lambda clip, folder, report: enhance.trim(clip, marked.start, marked.end, folder=folder)
     level = st.slider(
-        "Silence is below (dB of full scale)", -80, -20, -50, 5, key="clean_silence", persist_state="session",
+        "Silence is below (dB of full scale)",
+        -80,
+        -20,
+        -50,
+        5,
+        key="clean_silence",
+        persist_state="session",
         help="Raise it where the room is noisy.",
-    )  # fmt: skip
+    )
     return lambda clip, folder, report: enhance.trim_silence(clip, float(level), folder=folder)
 
 
@@ -173,9 +215,10 @@ def _outcome(clip: Clip) -> None:
             help=meaning,
         )
     st.toggle(
-        "Also offer what was removed", key="hear_removed",
+        "Also offer what was removed",
+        key="hear_removed",
         help="The difference of the two, as a third sound (C) in the player: nothing of the voice should be in it.",
-    )  # fmt: skip
+    )
     st.button("Go on with the cleaned clip", on_click=_go_on, args=(key,), icon=":material/arrow_forward:")
 
 

@@ -90,9 +90,12 @@ def card(decoded: Decoded, now: TransportState) -> None:
     st.markdown(f"**{in_words(marked)}**")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
-            "Label", key="keep_label", placeholder="for example: question, laughter", width=280,
+            "Label",
+            key="keep_label",
+            placeholder="for example: question, laughter",
+            width=280,
             help="What you call this stretch in the table and in annotation files.",
-        )  # fmt: skip
+        )
         st.button(
             "Keep in the table",
             icon=":material/playlist_add:",
@@ -152,9 +155,15 @@ def _save(clip: Clip, marked: Selection) -> None:
 
     for name, make, suffix in (("WAV", samples, "wav"), ("FLAC", packed, "flac")):
         st.download_button(
-            name, make, f"{stem}.{suffix}", f"audio/{suffix}", icon=":material/download:", on_click="ignore",
-            key=f"save_{suffix}", help="The marked stretch as a sound file: mono, 16 bits.",
-        )  # fmt: skip
+            name,
+            make,
+            f"{stem}.{suffix}",
+            f"audio/{suffix}",
+            icon=":material/download:",
+            on_click="ignore",
+            key=f"save_{suffix}",
+            help="The marked stretch as a sound file: mono, 16 bits.",
+        )
 
 
 def _keep(clip: Clip, marked: Selection) -> None:
@@ -222,9 +231,13 @@ def table(clip: Clip) -> None:
         )
         here = rows[at]["digest"] == clip.digest
         st.button(
-            "Show and hear it", on_click=_show, args=(clip, rows[at]), disabled=not here, icon=":material/play_arrow:",
+            "Show and hear it",
+            on_click=_show,
+            args=(clip, rows[at]),
+            disabled=not here,
+            icon=":material/play_arrow:",
             help="" if here else "It belongs to another recording: pick that in the sidebar first.",
-        )  # fmt: skip
+        )
         st.button("Delete it", on_click=_delete, args=(at,), icon=":material/delete:")
     _save_table(clip, rows)
 
@@ -270,19 +283,35 @@ def _save_table(clip: Clip, rows: list[Collected]) -> None:
     here = any(row["digest"] == clip.digest for row in rows)
     offers: tuple[tuple[str, Callable[[], bytes], str, str, bool], ...] = (
         ("CSV", lambda: notes.selections_csv(kept_of(rows)), "csv", "text/csv", False),
-        ("Parquet", lambda: frames.parquet_bytes(notes.selections_table(kept_of(rows))), "parquet",
-         "application/octet-stream", False),
-        ("Praat (TextGrid)", lambda: notes.textgrid(_tiers(clip, rows), clip.duration), "TextGrid",
-         "text/plain", True),
-        ("ELAN (eaf)", lambda: notes.elan(_tiers(clip, rows), clip.duration, clip.name), "eaf",
-         "application/xml", True),
+        (
+            "Parquet",
+            lambda: frames.parquet_bytes(frames.selections_table(kept_of(rows))),
+            "parquet",
+            "application/octet-stream",
+            False,
+        ),
+        ("Praat (TextGrid)", lambda: notes.textgrid(_tiers(clip, rows), clip.duration), "TextGrid", "text/plain", True),
+        (
+            "ELAN (eaf)",
+            lambda: notes.elan(_tiers(clip, rows), clip.duration, clip.name),
+            "eaf",
+            "application/xml",
+            True,
+        ),
         ("Audacity (labels)", lambda: notes.audacity((), kept_of(rows, clip.digest)), "txt", "text/plain", True),
-    )  # fmt: skip
+    )
     with st.container(horizontal=True):
         for label, make, suffix, mime, of_clip in offers:
             st.download_button(
-                label, make, f"{stem}.{suffix}", mime, icon=":material/download:", on_click="ignore",
-                disabled=of_clip and not here, key=f"kept_{suffix}",
+                label,
+                make,
+                f"{stem}.{suffix}",
+                mime,
+                icon=":material/download:",
+                on_click="ignore",
+                disabled=of_clip and not here,
+                key=f"kept_{suffix}",
                 help="The kept stretches of the clip in hand, with speech and pauses where that pane is shown."
-                if of_clip else "All kept stretches with their measures.",
-            )  # fmt: skip
+                if of_clip
+                else "All kept stretches with their measures.",
+            )

@@ -34,9 +34,16 @@ def pane(pane_id: str, title: str, stage: Stage, shown: Shown) -> None:
             "The same numbers for R and Python, with their units.",
         ),
     )
-    with st.popover("Save", icon=":material/download:", type="tertiary", help="This picture, and the numbers under it."):
-        for label, make, suffix, mime, about in offers:
+    about = "This picture, and the numbers under it."
+    with st.popover("Save", icon=":material/download:", type="tertiary", help=about):
+        for label, make, suffix, mime, meaning in offers:
             st.download_button(
-                label, make, f"{stem}.{suffix}", mime, on_click="ignore", key=f"take_{pane_id}_{suffix}", help=about,
+                label,
+                make,
+                f"{stem}.{suffix}",
+                mime,
+                on_click="ignore",
+                key=f"take_{pane_id}_{suffix}",
+                help=meaning,
                 width="stretch",
-            )  # fmt: skip
+            )

@@ -61,7 +61,9 @@ const STEP_MS = 200; // from correction to correction of the sounds that play al
 const IN_STEP_S = 0.004;
 const LOST_S = 0.25; // too far away to catch up
 const LONG_S = 600; // longer sounds are fetched when they are needed
+const HUSHED = 1e-5; // -100 dB: nobody hears it
 const AUDIO_EVENTS = ["play", "pause", "timeupdate", "ended", "loadedmetadata", "error"];
+const SHARED = ["view", "selection"]; // what both Python and the user may set
 const CURSOR = { start: "ew-resize", end: "ew-resize", low: "ns-resize", high: "ns-resize" };
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -429,8 +431,9 @@ class Trajectory {
 
 // ---- One of the sounds
 
-// The sound that is heard and the others play side by side, these muted: to change between them is to mute and
-// unmute, so nothing stops, and the moment stays.
+// The sound that is heard and the others play side by side, these hushed: to change between them is a matter of
+// volume, so nothing stops, and the moment stays. Hushed is not muted: Chromium plays what is muted (or has the
+// volume 0) without the sound card, and stands still for 50 ms when it goes back to it.
 class Voice {
   constructor({ name, url }, box, preload, onEvent) {
     this.name = name;
@@ -440,11 +443,11 @@ class Voice {
     this.failed = false;
     const audio = document.createElement("audio");
     audio.preload = preload;
-    audio.muted = true;
     audio.preservesPitch = true;
     for (const event of AUDIO_EVENTS) audio.addEventListener(event, () => onEvent(event, this));
     audio.src = url;
     this.audio = audio;
+    this.hush(true);
     box.append(audio);
   }
 
@@ -469,6 +472,15 @@ class Voice {
   reaches(t) {
     const own = t - this.start;
     return this.ready && own >= 0 && own < this.audio.duration - 0.005;
+  }
+
+  hush(quiet) {
+    this.audio.volume = quiet ? HUSHED : 1;
+    this.audio.muted = quiet && this.audio.volume !== HUSHED; // iOS leaves the volume to its keys
+  }
+
+  get audible() {
+    return !this.audio.muted && this.audio.volume > HUSHED;
   }
 
   place(t) {
@@ -529,7 +541,8 @@ class Transport {
     this.looping = false;
     this.charts = new Map(); // graph div -> TimeChart or Trajectory
     this.sent = ""; // what Python was told last, as JSON
-    this.told = []; // views and selections that Python was told of: their echo is no news
+    this.told = {}; // for "view" and "selection", what Python was told and has not echoed: that echo is no news
+    this.known = {}; // and what Python knows last, both as JSON
     this.stop = new AbortController();
     this.parts = new Map([...root.querySelectorAll("[data-part]")].map((node) => [node.dataset.part, node]));
     this.part = (name) => this.parts.get(name);
@@ -550,14 +563,13 @@ class Transport {
       this.at = 0;
       this.drag = this.hair = this.stretch = null;
       this.stoppedAt = null;
-      this.told = [];
+      for (const name of SHARED) {
+        this.told[name] = [];
+        this.known[name] = JSON.stringify(data[name]);
+      }
     }
     this.setSounds(data.sounds);
-    const isNews = (name) => {
-      const asked = JSON.stringify(data[name]);
-      return newClock || (asked !== JSON.stringify(before[name]) && !this.told.includes(asked));
-    };
-    const [newView, newSelection] = [isNews("view"), isNews("selection")];
+    const [newView, newSelection] = SHARED.map((name) => newClock || this.isNews(name, before));
     if (newView) this.range = this.tidy(data.view);
     if (newSelection) {
       const [start, end, low, high] = data.selection ?? [];
@@ -572,6 +584,16 @@ class Transport {
     this.scan();
     this.drawSelection();
     this.obeySeek();
+  }
+
+  // Whether Python wishes for something that it was not told by us.
+  isNews(name, before) {
+    const asked = JSON.stringify(this.data[name]);
+    if (asked === JSON.stringify(before[name])) return false;
+    const echo = this.told[name].indexOf(asked);
+    if (echo < 0) this.known[name] = asked;
+    else this.told[name].splice(0, echo + 1);
+    return echo < 0;
   }
 
   // ---- sound
@@ -645,9 +667,7 @@ class Transport {
   }
 
   drawHeard() {
-    for (const { name, audio } of this.voices) {
-      audio.muted = name !== this.heard;
-    }
+    for (const voice of this.voices) voice.hush(voice !== this.voice);
     for (const button of this.part("sounds").children) {
       button.setAttribute("aria-pressed", String(button.textContent === this.heard));
     }
@@ -664,7 +684,7 @@ class Transport {
       if (!this.playing) voice.place(this.at);
     } else if (voice === this.voice) {
       // Keys of the keyboard or the headset that the browser itself obeys.
-      if (event === "play" && !voice.wanted && !this.playing) this.play();
+      if (event === "play" && !voice.wanted && !voice.audio.paused) this.play();
       if (event === "pause" && voice.wanted && voice.audio.paused && !voice.audio.ended) this.pause();
     }
     this.tick();
@@ -917,9 +937,14 @@ class Transport {
   // The cross-hair: a moment on all charts, and what the one under the mouse says there.
   drawHair() {
     let hair = null;
-    if (this.hair && this.charts.get(this.hair.chart.gd) === this.hair.chart) {
-      const { chart, x, y } = this.hair;
-      const at = chart.at(x, y);
+    if (this.hair) {
+      const { x, y } = this.hair;
+      // A rerun may have put a new chart under the mouse.
+      if (this.charts.get(this.hair.chart.gd) !== this.hair.chart) {
+        this.hair.chart = this.charts.get(document.elementFromPoint(x, y)?.closest(CHART)) ?? this.hair.chart;
+      }
+      const { chart } = this.hair;
+      const at = chart instanceof TimeChart && chart.gd.isConnected ? chart.at(x, y) : {};
       if (at.inside) hair = { chart, ...at };
     }
     for (const chart of this.charts.values()) if (isVisible(chart.gd)) chart.drawHair(hair);
@@ -961,6 +986,7 @@ class Transport {
     }
     const order = [...this.charts.keys()].map((gd) => isVisible(gd) && Math.round(gd.getBoundingClientRect().left));
     if (changed || String(order) !== this.order) this.drawSelection();
+    if (changed) this.drawHair();
     this.order = String(order);
     this.drawRange();
     this.draw();
@@ -1085,7 +1111,11 @@ class Transport {
       const text = JSON.stringify(seen);
       if (this.sent === text) return;
       this.sent = text;
-      this.told = [...this.told.slice(-40), JSON.stringify(seen.view), JSON.stringify(seen.selection)];
+      for (const name of SHARED) {
+        const value = JSON.stringify(seen[name]);
+        if (value !== this.known[name]) this.told[name].push(value);
+        this.known[name] = value;
+      }
       this.setStateValue("seen", seen);
     }, REPORT_MS);
   }
@@ -1234,7 +1264,10 @@ class Transport {
   }
 
   onPointerMove(event) {
-    if (this.drag?.kind === "select") this.onSelecting(event);
+    if (this.drag?.kind === "select") {
+      if (event.buttons === 0) this.onPointerUp(event); // let go where nobody told us
+      else this.onSelecting(event);
+    }
     this.point(event);
   }
 

@@ -145,7 +145,7 @@ def test_blocks_of_noise_reduction_equal_the_whole_file(monkeypatch, marked):
     monkeypatch.setattr(enhance, "BLOCK_SAMPLES", 20_000)
     found = reduce_noise(clip, marked, settings)
     how = (
-        {"time_constant_s": 1.0, "thresh_n_mult_nonstationary": -0.85, "sigmoid_slope_nonstationary": 5}
+        {"time_constant_s": 0.5, "thresh_n_mult_nonstationary": -0.85, "sigmoid_slope_nonstationary": 5}
         if marked is None
         else {"stationary": True, "y_noise": clip.y[1600:6400], "n_std_thresh_stationary": 1.0}
     )

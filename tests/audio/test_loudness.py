@@ -25,7 +25,7 @@ def test_the_filter_is_the_printed_one_at_48_khz():
 
 
 def test_ebu_sines_read_their_level():
-    """EBU Tech 3341, cases 1 and 2: a stereo sine of 1 kHz at -23 (-33) dBFS is -23 (-33) LUFS; one channel is 3 less."""
+    """EBU Tech 3341, cases 1 and 2: a stereo sine of 1 kHz at -23 (-33) dBFS is -23 (-33) LUFS, one channel 3 less."""
     for level in (-23, -33):
         y = sine(level, 3)
         assert loudness.integrated_loudness([np.stack([y, y], axis=1)], SR) == pytest.approx(level, abs=0.02)

@@ -30,7 +30,7 @@ LONG_PANES = ["waveform", "spectrogram"]
 ADD_PANE = ".st-key-add_pane button"
 SIX_PANES_ENTRY = "Show panes for voices"
 SIX_PANES = ["waveform", "spectrogram", "pitch", "intensity", "formants", "harmonicity"]
-SETTING = ".st-key-spectrogram-preset [data-baseweb=select]"
+SETTING = ".st-key-spectrogram-preset input"
 """A list of at least two entries whose change draws SETTING_PANE anew."""
 SETTING_PANE = "spectrogram"
 UPLOAD = '[data-testid="stFileUploaderDropzoneInput"]'
@@ -153,8 +153,8 @@ def measure_clips(browser: Any, folder: Path) -> tuple[list[float], list[float]]
     opened, changed = [], []
     with explore(browser) as (page, _):
         page.locator(ADD_PANE).first.click()
-        entry = page.get_by_text(SIX_PANES_ENTRY, exact=True)
-        until_drawn(page, entry.click, SIX_PANES, (0.0, None))
+        page.get_by_text(SIX_PANES_ENTRY, exact=True).click()
+        page.wait_for_function(DRAWN_ANEW, arg=[SIX_PANES, 0, None], timeout=60_000)
         for number in range(CLIPS):
             path = folder / f"clip-{number}.wav"
             make_recording(path, 1 / 6, "pcm_s16le", seed=number)

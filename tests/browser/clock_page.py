@@ -64,8 +64,7 @@ def make_states(clip: Clip) -> Activation:
     return Activation("rnn", "hidden_state", np.tanh(2 * np.sin(times[:, None] + phase)), ("frame", "unit"), times)
 
 
-def show(figure, key: str, **meta) -> None:
-    figure.layout.meta = figure.layout.meta | meta
+def show(figure, key: str) -> None:
     st.plotly_chart(figure, key=key, alt=alt_text(figure))
 
 
@@ -111,10 +110,8 @@ def pictures(clip: Clip, scale: str, selectable: bool) -> None:
     )
     view = state.view or (0.0, clip.duration)
     cells = picture(clip, *view, FrameParams(), scale=scale)
-    rows = {"row_edges": cells.edges.tolist()} if scale == "mel" else {}
-    wave = time.waveform(envelope(clip, *view), clock=clock, view=view)
-    show(wave, "wave", unit="of full scale")
-    show(timefreq.spectrogram(cells, clock=clock, view=view), "spectrogram", reads="frequency", **rows)
+    show(time.waveform(envelope(clip, *view), clock=clock, view=view), "wave")
+    show(timefreq.spectrogram(cells, clock=clock, view=view), "spectrogram")
     prediction = make_prediction(clip)
     events = [Segment(2.0, 2.6, "up", 0.9)]
     show(scores.scores(prediction, clock=clock, view=view, threshold=0.5, events=events), "scores")

@@ -169,7 +169,7 @@ def test_a_chroma_picture_is_the_mean_of_its_frames():
 
 
 def test_constant_q_is_librosas():
-    """Levels within 1 dB (they are whole decibels) wherever there is more than the floor, on a stretch of the middle."""
+    """Levels are librosa's as whole decibels, where there is more than the floor, on a stretch of the middle."""
     y = noise(4).y * np.linspace(0.1, 1, 4 * SR, dtype=np.float32)
     made = p.picture(clip_of(y), 1.5, 2.5, FrameParams(), scale="constant-q")
     hop = made.params.hop_length

@@ -13,6 +13,7 @@ from components.features.picture import chroma_picture, mel_picture, mfcc_pictur
 from components.features.spectral import rms
 from components.plots import layers, scores, theme, time, timefreq
 from components.types import Activation, Clip, FrameParams, Prediction, Segment, Track
+from components.units import format_minutes, time_ticks
 
 SR = 16000
 VIEW = (1.0, 3.0)
@@ -111,8 +112,9 @@ def test_long_recordings_have_ticks_in_minutes(view, title, first):
 
 
 def test_minutes():
-    assert [theme.minutes(t) for t in (0, 59.94, 59.96, 150, 3750.5)] == ["0:00", "0:59.9", "1:00", "2:30", "1:02:30.5"]
-    assert theme.time_ticks((100, 700)) == [120, 240, 360, 480, 600]
+    ticks = [format_minutes(t) for t in (0, 59.94, 59.96, 150, 3750.5)]
+    assert ticks == ["0:00", "0:59.9", "1:00", "2:30", "1:02:30.5"]
+    assert time_ticks((100, 700)) == [120, 240, 360, 480, 600]
 
 
 def test_samples_of_a_waveform_are_dots_when_they_are_few():
@@ -267,8 +269,10 @@ def test_a_logarithmic_track_has_round_ticks_within_its_limits():
     axis = time.tracks(pitch(), clock="c", view=(0, 4), log=True, limits=(75, 500)).layout.yaxis
     assert axis.range[0] < np.log10(75) < np.log10(500) < axis.range[1]
     assert axis.ticktext == ("100", "200", "300", "500")
-    empty = time.tracks(Track("x", ("x",), np.zeros((1, 0)), np.zeros(0), "Hz", ""), clock="c", view=(0, 4), log=True)
-    assert "no value in view" in theme.alt_text(empty)
+    nothing = Track("x", ("x",), np.zeros((1, 0)), np.zeros(0), "Hz", "", np.zeros((1, 0)))
+    assert "no value in view" in theme.alt_text(time.tracks(nothing, clock="c", view=(0, 4), log=True))
+    figure = timefreq.spectrogram(picture(noise(), *VIEW, PARAMS, scale="mel"), clock="c", view=VIEW)
+    assert "none in view" in theme.alt_text(timefreq.overlay(figure, nothing, view=VIEW))
 
 
 def test_levels_of_a_waveform_are_decibels():

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,12 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         chord = sum(np.sin(2 * np.pi * f * 2 ** (k / 12) * t) for f in (262, 330, 392)) / 4
         soundfile.write(folder / "librosa" / f"{sm.MUSIC_FILES[k][0]}.ogg", chord, 16000)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def few_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the made music: making it takes longer than all else here."""
+    monkeypatch.setattr(sm, "_made", partial(sm._made, pieces=4, noises=3))
 
 
 def test_every_source_is_in_one_part(tiny_data: Path) -> None:

@@ -95,11 +95,16 @@ def no_settings(pane: str, clip: Clip) -> None:
     """For panes without controls."""
 
 
+def format_span(seconds: float) -> str:
+    """A round span of time in words: 60 seconds, 10 minutes."""
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+
+
 def too_long(stage: Stage, longest_s: float = LONGEST_FRAMES_S) -> bool:
     """Whether the view is longer than true frames are computed for; says so."""
     if min(stage.clip.duration, stage.view[1] - stage.view[0]) <= longest_s:
         return False
-    st.info(f"This picture shows up to {longest_s / 60:.0f} minutes at a time: zoom in to see it.")
+    st.info(f"This picture shows up to {format_span(longest_s)} at a time: zoom in to see it.")
     return True
 
 

@@ -119,9 +119,14 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
     )
     with base.popover():
         scale = st.segmented_control(
-            "Frequency axis", list(SCALES), default=first.scale, required=True, key=base.key(pane, "scale"),
-            persist_state="session", help=" ".join(SCALES.values()),
-        )  # fmt: skip
+            "Frequency axis",
+            list(SCALES),
+            default=first.scale,
+            required=True,
+            key=base.key(pane, "scale"),
+            persist_state="session",
+            help=" ".join(SCALES.values()),
+        )
         window_ms = st.selectbox(
             "Frame length (window)",
             WINDOWS_MS,
@@ -132,48 +137,84 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
         )
         left, right = st.columns(2)
         overlap = left.selectbox(
-            "Overlap", list(OVERLAPS), 1, format_func=OVERLAPS.__getitem__, key=base.key(pane, "overlap"),
+            "Overlap",
+            list(OVERLAPS),
+            1,
+            format_func=OVERLAPS.__getitem__,
+            key=base.key(pane, "overlap"),
             persist_state="session",
             help="How much of a frame the next one shares. Very long or short views use a step that fits them.",
-        )  # fmt: skip
+        )
         window = right.selectbox(
-            "Window", list(WINDOWS), key=base.key(pane, "window"), persist_state="session",
+            "Window",
+            list(WINDOWS),
+            key=base.key(pane, "window"),
+            persist_state="session",
             help=" ".join(f"{name.capitalize()}: {meaning}." for name, meaning in WINDOWS.items()),
-        )  # fmt: skip
+        )
         params = _params(window_ms, overlap, window, clip.sr)
         n_fft = left.selectbox(
-            "Fourier length (n_fft)", [FFT_FITS, *(2**k for k in range(7, 17))],
-            format_func=lambda n: f"fits ({params.n_fft})" if n == FFT_FITS else str(n), key=base.key(pane, "n_fft"),
+            "Fourier length (n_fft)",
+            [FFT_FITS, *(2**k for k in range(7, 17))],
+            format_func=lambda n: f"fits ({params.n_fft})" if n == FFT_FITS else str(n),
+            key=base.key(pane, "n_fft"),
             persist_state="session",
             help="Samples in each Fourier transform. Beyond the window it only draws the same picture more finely.",
-        )  # fmt: skip
+        )
         reference = right.selectbox(
-            "0 dB is", list(REFERENCES), key=base.key(pane, "reference"), persist_state="session",
+            "0 dB is",
+            list(REFERENCES),
+            key=base.key(pane, "reference"),
+            persist_state="session",
             format_func=REFERENCES.__getitem__,
             help="Full scale makes recordings comparable; the loudest in view makes faint ones visible.",
-        )  # fmt: skip
+        )
         low, high = st.slider(
-            "Frequencies shown (Hz)", 0.0, nyquist, (first.fmin, first.fmax), nyquist / 200,
-            key=base.key(pane, "range"), persist_state="session", format="%.0f",
+            "Frequencies shown (Hz)",
+            0.0,
+            nyquist,
+            (first.fmin, first.fmax),
+            nyquist / 200,
+            key=base.key(pane, "range"),
+            persist_state="session",
+            format="%.0f",
             help=f"This clip holds frequencies up to half its sampling rate, {format_hz(nyquist)}.",
-        )  # fmt: skip
+        )
         quiet, loud = st.slider(
-            "Levels shown (dB)", -120, 0, (int(first.db_range[0]), int(first.db_range[1])), 5, key=base.key(pane, "db_range"),
-            persist_state="session", help="Raise the lower end to hide noise.",
-        )  # fmt: skip
+            "Levels shown (dB)",
+            -120,
+            0,
+            (int(first.db_range[0]), int(first.db_range[1])),
+            5,
+            key=base.key(pane, "db_range"),
+            persist_state="session",
+            help="Raise the lower end to hide noise.",
+        )
         colours = left.selectbox(
-            "Colours", list(COLOURS), format_func=lambda name: f"{name} ({COLOURS[name]})",
-            key=base.key(pane, "colours"), persist_state="session",
+            "Colours",
+            list(COLOURS),
+            format_func=lambda name: f"{name} ({COLOURS[name]})",
+            key=base.key(pane, "colours"),
+            persist_state="session",
             help="All of them can be read with any kind of colour vision.",
-        )  # fmt: skip
+        )
         per_octave = right.selectbox(
-            "Rows an octave", [12, 24, 36], 1, key=base.key(pane, "per_octave"), persist_state="session",
-            disabled=scale != "constant-q", help="For constant-Q: 12 is one row a semitone.",
-        )  # fmt: skip
+            "Rows an octave",
+            [12, 24, 36],
+            1,
+            key=base.key(pane, "per_octave"),
+            persist_state="session",
+            disabled=scale != "constant-q",
+            help="For constant-Q: 12 is one row a semitone.",
+        )
         overlay = st.pills(
-            "Drawn over it", ["pitch", "formants"], selection_mode="multi", key=base.key(pane, "overlay"),
-            persist_state="session", help="Praat's pitch and formants, with the settings of those panes.",
-        )  # fmt: skip
+            "Drawn over it",
+            ["pitch", "formants"],
+            selection_mode="multi",
+            key=base.key(pane, "overlay"),
+            persist_state="session",
+            help="Praat's pitch and formants, with the settings of those panes.",
+        )
     if n_fft != FFT_FITS:
         params = replace(params, n_fft=max(n_fft, _power_of_two(params.win_length or params.n_fft)))
     high = max(high, low + nyquist / 50)
@@ -226,9 +267,14 @@ def _draw_spectrogram(stage: Stage, s: SpectrogramSettings) -> Shown | None:
         return None
     cells = _cells(clip, view, s)
     figure = timefreq.spectrogram(
-        cells, clock=stage.clock, view=view, height=stage.height, db_range=s.db_range, colours=s.colours,
+        cells,
+        clock=stage.clock,
+        view=view,
+        height=stage.height,
+        db_range=s.db_range,
+        colours=s.colours,
         reference=s.reference,
-    )  # fmt: skip
+    )
     for name in s.overlay:
         for track in voice.overlaid(stage, name):
             figure = timefreq.overlay(figure, track, view=view)
@@ -250,10 +296,16 @@ def _draw_spectrogram(stage: Stage, s: SpectrogramSettings) -> Shown | None:
         figure,
         caption,
         lambda: frames.feature_table(feature, method=caption),
-        _heat(feature, y_label="Frequency", value_label="dB", y_scale=y_scale, vmin=s.db_range[0],
-            vmax=s.db_range[1], colours=s.colours,
+        _heat(
+            feature,
+            y_label="Frequency",
+            value_label="dB",
+            y_scale=y_scale,
+            vmin=s.db_range[0],
+            vmax=s.db_range[1],
+            colours=s.colours,
         ),
-    )  # fmt: skip
+    )
 
 
 def of_cells(cells: Picture) -> Feature:
@@ -262,7 +314,7 @@ def of_cells(cells: Picture) -> Feature:
     centres: Times = (
         np.sqrt(edges[:-1] * edges[1:]) if cells.scale in ("log", "constant-q") else (edges[:-1] + edges[1:]) / 2
     )
-    times = cells.x0 + cells.dx * np.arange(cells.z.shape[1])
+    times: Times = cells.x0 + cells.dx * np.arange(cells.z.shape[1], dtype=np.float64)
     z = cells.z.astype(np.float32)
     return Feature("spectrogram", z, times, centres, "Hz", "dB", cells.params)
 
@@ -286,23 +338,40 @@ ORDERS = ("values", "delta", "delta delta")
 
 def _mfcc_settings(pane: str, clip: Clip) -> MfccSettings:
     order = st.segmented_control(
-        "Show", ORDERS, default="values", required=True, key=base.key(pane, "order"), label_visibility="collapsed",
+        "Show",
+        ORDERS,
+        default="values",
+        required=True,
+        key=base.key(pane, "order"),
+        label_visibility="collapsed",
         persist_state="session",
         help="The coefficients, how they change (delta), or how that change changes (delta delta).",
-    )  # fmt: skip
+    )
     with base.popover():
         n_mfcc = st.slider(
-            "Coefficients", 8, 30, 13, key=base.key(pane, "n_mfcc"), persist_state="session",
+            "Coefficients",
+            8,
+            30,
+            13,
+            key=base.key(pane, "n_mfcc"),
+            persist_state="session",
             help="13 is usual for speech.",
-        )  # fmt: skip
+        )
         window_ms = st.select_slider(
-            "Frame length (window)", WINDOWS_MS, 25, format_func=lambda ms: f"{ms} ms",
-            key=base.key(pane, "window_ms"), persist_state="session", help="20 to 30 ms is usual for speech.",
-        )  # fmt: skip
+            "Frame length (window)",
+            WINDOWS_MS,
+            25,
+            format_func=lambda ms: f"{ms} ms",
+            key=base.key(pane, "window_ms"),
+            persist_state="session",
+            help="20 to 30 ms is usual for speech.",
+        )
         show_c0 = st.toggle(
-            "Show c0 (loudness; dwarfs the others)", key=base.key(pane, "c0"), persist_state="session",
+            "Show c0 (loudness; dwarfs the others)",
+            key=base.key(pane, "c0"),
+            persist_state="session",
             help="c0 is the overall level: it is so much larger that the others lose their colours.",
-        )  # fmt: skip
+        )
     win_length = max(16, round(window_ms * clip.sr / 1000))
     params = FrameParams(_power_of_two(win_length), max(1, win_length * 2 // 5), win_length, n_mels=64, n_mfcc=n_mfcc)
     return MfccSettings(params, cast("Literal[0, 1, 2]", ORDERS.index(str(order))), show_c0)

@@ -65,10 +65,16 @@ def shortest_pause_in_use() -> float:
 
 def _structure_settings(pane: str, clip: Clip) -> float:
     shortest: float = st.select_slider(
-        "Shortest pause", (0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0), 0.25, format_func=lambda s: f"pauses from {s} s",
-        key=base.key(pane, "pause"), persist_state="session", label_visibility="collapsed", width=240,
+        "Shortest pause",
+        (0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0),
+        0.25,
+        format_func=lambda s: f"pauses from {s} s",
+        key=base.key(pane, "pause"),
+        persist_state="session",
+        label_visibility="collapsed",
+        width=240,
         help="Shorter silences count as part of the speech: many are consonants (p, t, k), not pauses.",
-    )  # fmt: skip
+    )
     return shortest
 
 
@@ -84,7 +90,9 @@ def _draw_structure(stage: Stage, shortest_pause: float) -> Shown | None:
         f"{shortest_pause} s. {HOW_COUNTED}"
     )
     rows = (Tier("speech", found.speech), Tier("pauses", found.pauses))
-    return Shown(figure, caption, lambda: frames.tiers_table(rows), lambda paper: figures.bands(rows, paper))
+    return Shown(
+        figure, caption, lambda: frames.tiers_table(rows, method=caption), lambda paper: figures.bands(rows, paper)
+    )
 
 
 def _numbers(measures: tuple[Measure, ...]) -> None:

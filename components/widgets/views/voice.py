@@ -21,6 +21,9 @@ PITCH_PANE, FORMANT_PANE = "pitch", "formants"
 """Their settings also hold for the measures and for what is drawn over the spectrogram."""
 
 T = TypeVar("T")
+LONGEST_S = {"pitch": 600.0, "intensity": 600.0, "formants": 60.0, "harmonicity": 120.0}
+"""The longest view of each: Praat holds up all other work of the server while it computes, formants longest."""
+LONGEST_WARNED_S = 120.0
 METHODS: dict[PitchMethod, str] = {"ac": "autocorrelation", "cc": "cross-correlation"}
 UNITS: tuple[PitchUnit, ...] = ("Hz", "semitones")
 VOICES = {5000: "low voices (5000 Hz)", 5500: "high voices (5500 Hz)", 8000: "children (8000 Hz)"}
@@ -29,7 +32,7 @@ VOICES = {5000: "low voices (5000 Hz)", 5500: "high voices (5500 Hz)", 8000: "ch
 def analysed(stage: Stage, name: str, analyse: Callable[..., T], *settings: object) -> T:
     """A Praat analysis: of the whole clip, or of the visible part of a long one."""
     clip = stage.clip
-    part = () if clip.duration <= voice.LONGEST_S else stage.view
+    part = () if clip.duration <= voice.WHOLE_S else stage.view
     wanted = (name, clip.digest, settings, part)
     return cached.remember("picture", wanted, lambda: analyse(clip, *settings, *part))
 
@@ -48,7 +51,7 @@ def formant_settings_in_use() -> FormantSettings:
 
 def overlaid(stage: Stage, name: str) -> tuple[Track, ...]:
     """The track that is drawn over a spectrogram; () where the view is too long."""
-    if min(stage.clip.duration, stage.view[1] - stage.view[0]) > voice.LONGEST_S:
+    if min(stage.clip.duration, stage.view[1] - stage.view[0]) > LONGEST_S[name]:
         return ()
     if name == "pitch":
         return (analysed(stage, "pitch", voice.pitch, pitch_settings_in_use()),)
@@ -58,66 +61,104 @@ def overlaid(stage: Stage, name: str) -> tuple[Track, ...]:
 def _pitch_settings(pane: str, clip: Clip) -> tuple[PitchSettings, PitchUnit, bool]:
     with base.popover():
         low, high = st.slider(
-            "Floor and ceiling (Hz)", 30, 1000, (75, 500), 5, key=base.key(pane, "range"), persist_state="session",
+            "Floor and ceiling (Hz)",
+            30,
+            1000,
+            (75, 500),
+            5,
+            key=base.key(pane, "range"),
+            persist_state="session",
             help="Praat looks for the pitch between these. 75 to 300 suits low voices, 100 to 500 high ones, up to 800 "
             "children and song. A wrong range makes pitch jump by an octave.",
-        )  # fmt: skip
+        )
         method = st.segmented_control(
-            "Method", list(METHODS), default="ac", required=True, format_func=METHODS.__getitem__,
-            key=base.key(pane, "method"), persist_state="session",
+            "Method",
+            list(METHODS),
+            default="ac",
+            required=True,
+            format_func=METHODS.__getitem__,
+            key=base.key(pane, "method"),
+            persist_state="session",
             help="Autocorrelation is the best for intonation, cross-correlation for voice quality.",
-        )  # fmt: skip
+        )
         unit = st.segmented_control(
-            "Unit", UNITS, default="Hz", required=True, key=base.key(pane, "unit"), persist_state="session",
+            "Unit",
+            UNITS,
+            default="Hz",
+            required=True,
+            key=base.key(pane, "unit"),
+            persist_state="session",
             help="Semitones (12 an octave, counted from 100 Hz) fit how we hear: equal steps sound equal.",
-        )  # fmt: skip
+        )
         candidates = st.toggle(
-            "Show all candidates", True, key=base.key(pane, "candidates"), persist_state="session",
+            "Show all candidates",
+            True,
+            key=base.key(pane, "candidates"),
+            persist_state="session",
             help="Grey dots: other pitches that would fit, darker is better. The line is the path that Praat takes.",
-        )  # fmt: skip
+        )
     low, high = (low, high) if high >= low + 20 else (low, low + 20)
     return PitchSettings(floor=float(low), ceiling=float(high), method=method), unit, candidates
 
 
 def _draw_pitch(stage: Stage, chosen: tuple[PitchSettings, PitchUnit, bool]) -> Shown | None:
-    if base.too_long(stage, voice.LONGEST_S):
+    if base.too_long(stage, LONGEST_S["pitch"]):
         return None
     settings, unit, show_candidates = chosen
     track, candidates = analysed(stage, "candidates", voice.pitch_and_candidates, settings)
-    warning = voice.pitch_warning(track, settings, analysed(stage, "wide pitch", voice.wide_pitch, settings))
-    if warning:
-        st.warning(plain(warning), icon=":material/warning:")
+    _warn(stage, track, settings)
     figure = voice_plots.pitch(
-        track, candidates if show_candidates else None, clock=stage.clock, view=stage.view, floor=settings.floor, ceiling=settings.ceiling,
-        unit=unit, height=stage.height,
-    )  # fmt: skip
+        track,
+        candidates if show_candidates else None,
+        clock=stage.clock,
+        view=stage.view,
+        floor=settings.floor,
+        ceiling=settings.ceiling,
+        unit=unit,
+        height=stage.height,
+    )
     return base.shown_track(figure, track)
 
 
+def _warn(stage: Stage, track: Track, settings: PitchSettings) -> None:
+    """Say where floor or ceiling look wrong for this voice."""
+    if min(stage.clip.duration, stage.view[1] - stage.view[0]) > LONGEST_WARNED_S:
+        return
+    warning = voice.pitch_warning(track, settings, analysed(stage, "wide pitch", voice.wide_pitch, settings))
+    if warning:
+        st.warning(plain(warning), icon=":material/warning:")
+
+
 def _draw_intensity(stage: Stage, settings: None) -> Shown | None:
-    if base.too_long(stage, voice.LONGEST_S):
+    if base.too_long(stage, LONGEST_S["intensity"]):
         return None
     return wave.of_track(stage, analysed(stage, "intensity", voice.intensity, pitch_settings_in_use()))
 
 
 def _draw_harmonicity(stage: Stage, settings: None) -> Shown | None:
-    if base.too_long(stage, voice.LONGEST_S):
+    if base.too_long(stage, LONGEST_S["harmonicity"]):
         return None
     return wave.of_track(stage, analysed(stage, "harmonicity", voice.harmonicity, pitch_settings_in_use()))
 
 
 def _formant_settings(pane: str, clip: Clip) -> FormantSettings:
     ceiling = st.selectbox(
-        "For", list(VOICES), 1, format_func=lambda hz: f"For {VOICES[hz]}", key=base.key(pane, "ceiling"),
-        persist_state="session", label_visibility="collapsed", width=240,
+        "For",
+        list(VOICES),
+        1,
+        format_func=lambda hz: f"For {VOICES[hz]}",
+        key=base.key(pane, "ceiling"),
+        persist_state="session",
+        label_visibility="collapsed",
+        width=240,
         help="Praat looks for five formants below this frequency: 5000 Hz suits most men's voices, 5500 Hz most "
         "women's, 8000 Hz children's.",
-    )  # fmt: skip
+    )
     return FormantSettings(ceiling=float(ceiling))
 
 
 def _draw_formants(stage: Stage, settings: FormantSettings) -> Shown | None:
-    if base.too_long(stage, voice.LONGEST_S):
+    if base.too_long(stage, LONGEST_S["formants"]):
         return None
     track, widths = analysed(stage, "bandwidths", voice.formants_and_bandwidths, settings)
     figure = voice_plots.formants(

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from components.errors import Cancelled, ModelError
 from components.models import hf
 from components.models.hf import whisper
 from components.types import Clip, ModelCard, Segment
-from tests import test_contract as contract
 from tests.tiny_whisper_clap import peak_bytes
 from tests.tiny_whisper_clap import whisper as make
 
@@ -314,29 +312,3 @@ def test_memory_does_not_grow_with_the_recording(
     monkeypatch.setattr(model.net.generation_config, "max_new_tokens", 3)
     short, long = (peak_bytes(model, minutes, tmp_path / f"{minutes}.f32") for minutes in (1, 3))
     assert long - short < 2_500_000  # two minutes of samples would be 7.7 MB
-
-
-@pytest.mark.parametrize("name", contract.CLIPS)
-def test_contract_for_predict(name: str, model: whisper.Whisper) -> None:
-    contract.test_predict_keeps_its_promises_on(name, model)
-
-
-@pytest.mark.parametrize("name", ["silence", "one sample", "50 ms", "direct current"])
-def test_contract_for_inspect(name: str, model: whisper.Whisper) -> None:
-    contract.test_inspect_copes_with(name, model)
-
-
-@pytest.mark.parametrize(
-    "promise",
-    [
-        contract.test_predict_gives_the_same_twice_and_carries_nothing_over,
-        contract.test_scores_do_not_depend_on_the_rate_of_the_file,
-        contract.test_progress_rises_to_one,
-        contract.test_cancelling_ends_the_work_and_leaves_the_model_sound,
-        contract.test_inspect_returns_exactly_the_layers_asked_for,
-        contract.test_activations_are_on_the_clock_of_the_clip,
-        contract.test_an_unknown_layer_is_named_in_a_sentence,
-    ],
-)
-def test_contract_for_all_models(promise: Callable[[whisper.Whisper], None], model: whisper.Whisper) -> None:
-    promise(model)

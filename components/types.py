@@ -136,7 +136,7 @@ class FrameParams:
     n_fft : samples in a frame's Fourier transform
     hop_length : samples from one frame to the next
     win_length : samples under the window, centred in n_fft; None for n_fft
-    window : name of the window, as scipy.signal.get_window takes it
+    window : name of the window, as scipy.signal.get_window takes it, or "gaussian", Praat's
     n_mels, n_mfcc : number of mel bands and of cepstral coefficients
     fmin, fmax : lowest and highest mel edge [Hz]; fmax None for sr / 2
     """

@@ -60,7 +60,7 @@ def decode(
     with open_recording(source, name, max_bytes) as recording:
         sr = min(recording.sr, MAX_CLIP_SR)
         mono = _Mono(recording)
-        store = _Store(sr, folder, expected=(recording.n_frames or 0) * sr // recording.sr)
+        store = Store(sr, folder, expected=(recording.n_frames or 0) * sr // recording.sr)
         try:
             with closing(ahead(mono.read())) as raw:
                 for block in at_rate(mono.blocks(raw), recording.sr, sr):
@@ -122,7 +122,7 @@ class _Mono:
             yield y
 
 
-class _Store:
+class Store:
     """Takes blocks of samples: in memory as long as they are short, in a private file after that.
 
     Of a recording that is `expected` to be long all samples go into the file, so that ten minutes of it need not be

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from components.audio.decode import _Store
+from components.audio.decode import Store
 from components.audio.filters import band_limited, transition
 from components.errors import OtoscopeError, ParameterError
 from components.types import Clip, FloatArray, Times
@@ -345,7 +345,7 @@ def _made(
     on_progress: Progress | None,
 ) -> Clip:
     """A new clip of the blocks, in memory or in a file of `folder`, that continues the clip's name and history."""
-    store = _Store(clip.sr, folder, expected=n_samples)
+    store = Store(clip.sr, folder, expected=n_samples)
     try:
         for block in blocks:
             store.add(np.ascontiguousarray(block, np.float32))

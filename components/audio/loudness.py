@@ -118,8 +118,9 @@ def integrated_loudness(blocks: Iterable[FloatArray], sr: int) -> float:
     """Loudness of the whole, "integrated" [LUFS], of consecutive blocks of samples.
 
     L = -0.691 + 10 log10(mean over the gating blocks of the K-weighted mean square, added over the channels). Gating
-    blocks last 400 ms and begin every 100 ms; counted are those above -70 LUFS and above the mean of these less
-    10 LU. Blocks are of shape (n,), or (n, channels) for mono to three front channels (all weighted 1).
+    blocks last 400 ms and begin every 100 ms; an incomplete one at the end is left out; counted are those above
+    -70 LUFS and above the mean of these less 10 LU. Blocks are of shape (n,), or (n, channels) for up to three front
+    channels (all weighted 1).
 
     Returns -inf where nothing is above -70 LUFS (silence), NaN for less than 400 ms of sound.
 

@@ -76,7 +76,7 @@ def _noise(clip: Clip, now: TransportState) -> Step | None:
         )
         noise = state.noise_of(clock)
         if noise is None:
-            st.caption("No noise is marked yet: what changes slowly counts as noise then, which can make speech worse.")
+            st.caption("No noise is marked yet: what changes slowly counts as noise then, which helps only a little.")
         else:
             st.caption(f"Noise: {format_time(noise[0])} to {format_time(noise[1])}.")
     left, middle, right = st.columns(3)
@@ -94,7 +94,7 @@ def _noise(clip: Clip, now: TransportState) -> Step | None:
         "Threshold (standard deviations)",
         0.0,
         4.0,
-        1.5,
+        1.0,
         0.1,
         key="clean_threshold",
         persist_state="session",
@@ -102,8 +102,8 @@ def _noise(clip: Clip, now: TransportState) -> Step | None:
     )
     smooth = right.select_slider(
         "Smoothing over frequency (Hz)",
-        (100, 250, 500, 1000),
-        500,
+        (60, 125, 250, 500),
+        125,
         key="clean_smooth",
         persist_state="session",
         help="Wider smoothing leaves fewer odd chirps behind, and more of the noise.",
@@ -153,7 +153,9 @@ def _trim(clip: Clip, now: TransportState) -> Step | None:
         if marked is None:
             st.caption("Mark the stretch to keep first: drag across a picture.")
             return None
-        return lambda clip, folder, report: enhance.trim(clip, marked.start, marked.end, folder=folder)
+        return lambda clip, folder, report: enhance.trim(
+            clip, marked.start, marked.end, folder=folder, on_progress=report
+        )
     level = st.slider(
         "Silence is below (dB of full scale)",
         -80,
@@ -164,7 +166,7 @@ def _trim(clip: Clip, now: TransportState) -> Step | None:
         persist_state="session",
         help="Raise it where the room is noisy.",
     )
-    return lambda clip, folder, report: enhance.trim_silence(clip, float(level), folder=folder)
+    return lambda clip, folder, report: enhance.trim_silence(clip, float(level), folder=folder, on_progress=report)
 
 
 def _make(clip: Clip, work: Step) -> None:

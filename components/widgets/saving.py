@@ -56,9 +56,11 @@ def _save(decoded: Decoded, now: TransportState) -> None:
         "opens the file needs the same recording.",
     )
     inside = (decoded.clip.name, source) if with_sound and source else None
+    # Made now: the file is packed in a thread that knows nothing of the session.
+    screen = _session(decoded, now)
     st.download_button(
         "Session file",
-        lambda: session.session_bytes(_session(decoded, now), inside),
+        lambda: session.session_bytes(screen, inside),
         session.session_name(decoded.clip.name),
         "application/zip",
         icon=":material/download:",

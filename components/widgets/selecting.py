@@ -27,6 +27,8 @@ from components.widgets.views.voice import formant_settings_in_use, pitch_settin
 NOTHING = "Nothing is marked. Drag across a picture to mark a stretch, measure it and hear it alone."
 IN_LINE = ("pitch_mean_hz", "pitch_sd_st", "intensity_mean_db")
 LONGEST_SAVED_S = 600.0
+Offer = tuple[str, Callable[[], bytes], str, str]
+"""A file to take away: what it is called, how it is made, its suffix and type."""
 
 
 def measured(clip: Clip, marked: Selection) -> tuple[Measure, ...]:
@@ -186,6 +188,7 @@ def _keep(clip: Clip, marked: Selection) -> None:
     }
     state.set_collected([*rows, row])
     state.set_widget("keep_label", "")
+    st.toast(plain(f"Kept “{row['label']}”: {len(rows) + 1} in the table."), icon=":material/playlist_add_check:")
 
 
 def as_rows(measures: Iterable[Measure]) -> list[tuple[str, str, float | None, str, str]]:
@@ -279,39 +282,34 @@ def _tiers(clip: Clip, rows: list[Collected]) -> tuple[Tier, ...]:
 
 def _save_table(clip: Clip, rows: list[Collected]) -> None:
     """All rows as tables; those of the clip in hand for annotation programs."""
-    stem = f"stretches-{clip.digest[:8]}"
-    here = any(row["digest"] == clip.digest for row in rows)
-    offers: tuple[tuple[str, Callable[[], bytes], str, str, bool], ...] = (
-        ("CSV", lambda: notes.selections_csv(kept_of(rows)), "csv", "text/csv", False),
-        (
-            "Parquet",
-            lambda: frames.parquet_bytes(frames.selections_table(kept_of(rows))),
-            "parquet",
-            "application/octet-stream",
-            False,
-        ),
-        ("Praat (TextGrid)", lambda: notes.textgrid(_tiers(clip, rows), clip.duration), "TextGrid", "text/plain", True),
-        (
-            "ELAN (eaf)",
-            lambda: notes.elan(_tiers(clip, rows), clip.duration, clip.name),
-            "eaf",
-            "application/xml",
-            True,
-        ),
-        ("Audacity (labels)", lambda: notes.audacity((), kept_of(rows, clip.digest)), "txt", "text/plain", True),
+    # Found now: the files are made in a thread that knows nothing of the session.
+    kept, here, found = kept_of(rows), kept_of(rows, clip.digest), _tiers(clip, rows)
+    parquet = "application/octet-stream"
+    tables: tuple[Offer, ...] = (
+        ("CSV", lambda: notes.selections_csv(kept), "csv", "text/csv"),
+        ("Parquet", lambda: frames.parquet_bytes(frames.selections_table(kept)), "parquet", parquet),
     )
+    annotations: tuple[Offer, ...] = (
+        ("Praat (TextGrid)", lambda: notes.textgrid(found, clip.duration), "TextGrid", "text/plain"),
+        ("ELAN (eaf)", lambda: notes.elan(found, clip.duration, clip.name), "eaf", "application/xml"),
+        ("Audacity (labels)", lambda: notes.audacity((), here), "txt", "text/plain"),
+    )
+    own = "The kept stretches of the clip in hand, with speech and pauses where that pane is shown."
     with st.container(horizontal=True):
-        for label, make, suffix, mime, of_clip in offers:
-            st.download_button(
-                label,
-                make,
-                f"{stem}.{suffix}",
-                mime,
-                icon=":material/download:",
-                on_click="ignore",
-                disabled=of_clip and not here,
-                key=f"kept_{suffix}",
-                help="The kept stretches of the clip in hand, with speech and pauses where that pane is shown."
-                if of_clip
-                else "All kept stretches with their measures.",
-            )
+        _offer(clip, tables, "All kept stretches with their measures.", disabled=False)
+        _offer(clip, annotations, own, disabled=not here)
+
+
+def _offer(clip: Clip, offers: tuple[Offer, ...], about: str, *, disabled: bool) -> None:
+    for label, make, suffix, mime in offers:
+        st.download_button(
+            label,
+            make,
+            f"stretches-{clip.digest[:8]}.{suffix}",
+            mime,
+            icon=":material/download:",
+            on_click="ignore",
+            disabled=disabled,
+            key=f"kept_{suffix}",
+            help=about,
+        )

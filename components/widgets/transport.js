@@ -67,7 +67,9 @@ const SHARED = ["view", "selection"]; // what both Python and the user may set
 const CURSOR = { start: "ew-resize", end: "ew-resize", low: "ns-resize", high: "ns-resize" };
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const isVisible = (gd) => gd.isConnected && gd.clientWidth > 0 && gd.offsetParent !== null;
+// A chart that is about to be replaced has no layout any more.
+const isVisible = (gd) =>
+  gd._fullLayout !== undefined && gd.isConnected && gd.clientWidth > 0 && gd.offsetParent !== null;
 const same = (a, b) => a === b || (a && b && Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) < 1e-6 * (b[1] - b[0]));
 const sorted = (a, b) => (a <= b ? [a, b] : [b, a]);
 const isNumbers = (values) => values?.length > 0 && typeof values[0] === "number";
@@ -218,6 +220,7 @@ class TimeChart {
       gd,
       "otoscope-label",
       "z-index:7;padding:1px 6px;border-radius:4px;background:rgba(20,24,32,.82);color:white;white-space:nowrap;" +
+        "box-shadow:0 0 0 1px rgba(255,255,255,.35);" +
         "font-size:12px;line-height:1.5;font-variant-numeric:tabular-nums",
     );
     const thin = "background:#8C8C8C;box-shadow:0 0 0 .5px rgba(255,255,255,.6);will-change:transform";
@@ -476,7 +479,7 @@ class Voice {
 
   hush(quiet) {
     this.audio.volume = quiet ? HUSHED : 1;
-    this.audio.muted = quiet && this.audio.volume !== HUSHED; // iOS leaves the volume to its keys
+    this.audio.muted = quiet && this.audio.volume > 0.5; // iOS leaves the volume to its keys
   }
 
   get audible() {
@@ -939,12 +942,8 @@ class Transport {
     let hair = null;
     if (this.hair) {
       const { x, y } = this.hair;
-      // A rerun may have put a new chart under the mouse.
-      if (this.charts.get(this.hair.chart.gd) !== this.hair.chart) {
-        this.hair.chart = this.charts.get(document.elementFromPoint(x, y)?.closest(CHART)) ?? this.hair.chart;
-      }
-      const { chart } = this.hair;
-      const at = chart instanceof TimeChart && chart.gd.isConnected ? chart.at(x, y) : {};
+      const chart = (this.hair.chart = this.current(this.hair.chart, x, y));
+      const at = isVisible(chart.gd) ? chart.at(x, y) : {};
       if (at.inside) hair = { chart, ...at };
     }
     for (const chart of this.charts.values()) if (isVisible(chart.gd)) chart.drawHair(hair);
@@ -1238,12 +1237,20 @@ class Transport {
     this.drawHair();
   }
 
+  // A rerun may have put a new chart in the place of this one, under the mouse.
+  current(chart, x, y) {
+    if (this.charts.get(chart.gd) === chart) return chart;
+    const next = this.charts.get(document.elementFromPoint(x, y)?.closest(CHART));
+    return next instanceof TimeChart ? next : chart;
+  }
+
   // The chart under the pointer, and the time and the height there; null beside the plot area.
   hit(event) {
     const path = event.composedPath();
     const gd = path.find((node) => node.classList?.contains(CHART.slice(1)));
     const chart = this.charts.get(gd);
-    if (!(chart instanceof TimeChart) || path.some((node) => node.classList?.contains("modebar"))) return null;
+    if (!(chart instanceof TimeChart) || !isVisible(gd)) return null;
+    if (path.some((node) => node.classList?.contains("modebar"))) return null;
     const at = chart.at(event.clientX, event.clientY);
     const edge = path[0].dataset?.edge;
     if (!at.inside && !edge) return null;
@@ -1283,7 +1290,8 @@ class Transport {
   onSelecting(event) {
     const { drag } = this;
     drag.moved ||= Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > CLICK_PX;
-    if (!drag.moved || !drag.chart.gd.isConnected) return;
+    drag.chart = this.current(drag.chart, event.clientX, event.clientY);
+    if (!drag.moved || !isVisible(drag.chart.gd)) return;
     const { gd } = drag.chart;
     const { t, py } = drag.chart.at(event.clientX, event.clientY);
     const old = drag.before;

@@ -313,7 +313,7 @@ def test_real_recordings_equal_soundfile(data_dir: Path) -> None:
 @pytest.mark.parametrize("claimed", [0, 10**9], ids=["says nothing", "claims a billion samples"])
 def test_a_short_recording_is_in_memory_whatever_its_header_claims(claimed: int, tmp_path: Path) -> None:
     """A long claim sends the samples to the disk from the start; what turns out short is read back and removed."""
-    store = decode_module._Store(8000, tmp_path, expected=claimed)
+    store = decode_module.Store(8000, tmp_path, expected=claimed)
     y = np.linspace(-1, 1, 5000, dtype=np.float32)
     store.add(y[:3000])
     store.add(y[3000:])

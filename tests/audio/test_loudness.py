@@ -68,7 +68,9 @@ def test_real_clips_equal_pyloudnorm(data_dir):
     checked = 0
     for path in paths:
         y, sr = soundfile.read(path)
-        want = pyloudnorm.Meter(sr).integrated_loudness(y) if y.size > 0.5 * sr else -np.inf
+        # Whole steps of 100 ms: a last, incomplete block is left out by BS.1770 and filled with silence by pyloudnorm.
+        y = y[: y.size * 10 // sr * sr // 10]
+        want = pyloudnorm.Meter(sr).integrated_loudness(y) if y.size > 0.4 * sr else -np.inf
         if np.isfinite(want):
             assert loudness.integrated_loudness([y], sr) == pytest.approx(want, abs=0.1), path.name
             checked += 1

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from components.features import music
+from components.features.spectral import of_view
 from components.types import Clip, FrameParams
 
 SR = 16000
@@ -100,6 +101,16 @@ def test_too_few_and_unsteady_onsets_are_said():
     for start in np.cumsum(np.random.default_rng(3).uniform(0.1, 0.9, 22)):
         y[round(start * SR) : round(start * SR) + 300] += 0.3
     assert "no steady beat" in music.tempo(music.onset_strength(clip_of(y), PARAMS)).note
+
+
+@pytest.mark.parametrize("make", [music.chroma, music.onset_strength])
+def test_a_part_has_the_frames_of_the_whole(make):
+    clip = noise(4)
+    whole, part = make(clip, PARAMS), of_view(make, clip, 1.2, 2.6, PARAMS)
+    first = int(np.argmin(np.abs(whole.times - part.times[0])))
+    assert 1.2 - 512 / SR <= part.times[0] <= 1.2
+    np.testing.assert_allclose(whole.times[first : first + part.times.size], part.times)
+    np.testing.assert_allclose(part.values, whole.values[:, first : first + part.times.size], atol=1e-3)
 
 
 @pytest.mark.data

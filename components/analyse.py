@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -47,6 +48,7 @@ SHORTEST_EVENT_S = 0.05
 MAX_BYTES = 1 << 40
 
 
+@cache
 def app_version() -> str:
     """Otoscope's version, from pyproject.toml."""
     project = Path(__file__).resolve().parent.parent / "pyproject.toml"

@@ -7,10 +7,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from components import cli
+from components.audio.decode import decode
 from components.audio.samples import SAMPLES
 from components.audio.synth import GENERATED
+from components.features.picture import PRESETS
 from components.models import registry
 from components.types import ModelCard
+from components.widgets.cleaning import STEPS
+from components.widgets.views.frequency import CUSTOM, SCALES
+from components.widgets.views.kinds import KINDS
+from components.widgets.views.wave import CURVES
 from tests.bad_inputs import BAD_INPUTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,11 +77,11 @@ def test_a_model_that_is_not_here_says_how_to_get_it(page):
         assert any(plainly(info.value).startswith(f"{card.title} is not on this machine yet") for info in at.info)
 
 
-KINDS = ("digits-", "silero", "emotion-classical")
+WITH_ALL_LAYERS = ("digits-", "silero", "emotion-classical")
 """Models that between them have all the layers that there are; the other line-ups are the digits' architectures."""
 
 
-@pytest.mark.parametrize("card", [c for c in READY if c.id.startswith(KINDS)], ids=lambda card: card.id)
+@pytest.mark.parametrize("card", [c for c in READY if c.id.startswith(WITH_ALL_LAYERS)], ids=lambda card: card.id)
 def test_every_layer_can_be_looked_at(card):
     at = open_page("inside")
     choose(at, card)
@@ -140,15 +146,112 @@ def test_every_bad_input_gets_its_sentence_on_the_page_and_on_the_command_line(t
         assert [row["error"]] == said[row["file"]]
 
 
-@pytest.mark.parametrize("scale", ["mel", "linear", "log", "mel bands"])
-@pytest.mark.parametrize("clip", ["made:Silence", "sample:A sentence"])
-def test_every_frequency_axis_can_be_drawn(scale, clip):
+def show(at: AppTest, *kinds: str) -> None:
+    """Explore with panes of these kinds."""
+    at.session_state["otoscope_panes"] = [{"id": kind, "kind": kind, "height": "medium"} for kind in kinds]
+    at.run()
+
+
+@pytest.mark.parametrize("clip", ["made:Silence", "sample:Two people talking"])
+def test_every_pane_can_be_drawn_with_each_of_its_axes_and_presets(clip):
     at = open_page("explore")
     at.session_state["clip_in_hand"] = clip
-    at.button_group(key="scale").set_value(scale).run()
+    for kind in KINDS:
+        show(at, kind)
+        assert not at.exception, kind
+        assert not at.error, kind
+        assert charts(at) == 1, kind
+    show(at, "spectrogram", "mfcc", "curve", "waveform")
+    for scale in SCALES:
+        at.button_group(key="spectrogram-scale").set_value(scale).run()
+        assert not at.exception, scale
+        assert charts(at) == 4, scale
+    assert at.selectbox(key="spectrogram-preset").value == CUSTOM
+    for preset in PRESETS:
+        at.selectbox(key="spectrogram-preset").set_value(preset).run()
+        assert not at.exception, preset
+        assert charts(at) == 4, preset
+        assert at.button_group(key="spectrogram-scale").value == PRESETS[preset].scale
+    at.button_group(key="spectrogram-overlay").set_value(["pitch", "formants"]).run()
+    at.button_group(key="mfcc-order").set_value("delta delta").run()
+    for curve in CURVES:
+        at.selectbox(key="curve-curve").set_value(curve).run()
+        assert not at.exception, curve
+        assert charts(at) == 4, curve
+
+
+def test_values_of_a_session_file_that_do_not_fit_give_way_to_the_usual_ones():
+    at = AppTest.from_file(str(ROOT / "frame.py"), default_timeout=60)
+    at.session_state["spectrogram-window_ms"] = "no number"
+    at.session_state["pitch-range"] = "neither"
+    at.session_state["mfcc-order"] = ["a", "list"]
+    at.run()
     assert not at.exception
-    assert charts(at) == 3
-    at.button_group(key="mfcc_order").set_value("delta delta").run()
-    at.button_group(key="curves").set_value(["rms", "spectral_centroid", "zero_crossing_rate"]).run()
+    assert charts(at) == 4
+
+
+def test_a_second_clip_has_its_pictures_below_on_the_same_scale():
+    at = open_page("explore")
+    show(at, "waveform", "spectrogram")
+    at.selectbox(key="second_clip").set_value("sample:Digits, a high voice").run()
+    assert charts(at) == 4
+    for how in ("by sound", "own clock", "by start"):
+        at.button_group(key="second_how").set_value(how).run()
+        assert not at.exception, how
+        assert charts(at) == 4, how
+    at.session_state["clip_in_hand"] = "made:Silence"
+    at.run()
     assert not at.exception
-    assert charts(at) == 6
+
+
+def mark(at: AppTest, start: float, end: float, sample: int = 0) -> None:
+    """Take a sample in hand and mark a stretch of it, as the transport does."""
+    clip = decode(SAMPLES[sample].path, name="x").clip
+    at.session_state["clip_in_hand"] = f"sample:{SAMPLES[sample].name}"
+    at.session_state["otoscope_selection"] = {"clock": clip.digest[:16], "stretch": [start, end, None, None]}
+    at.run()
+
+
+def click(at: AppTest, label: str) -> None:
+    next(button for button in at.button if button.label == label).click().run()
+
+
+def test_a_marked_stretch_is_measured_and_kept_until_it_is_deleted():
+    at = open_page("explore")
+    mark(at, 0.5, 1.2)
+    assert any(text.value.startswith("**Marked**") for text in at.caption)
+    at.text_input(key="keep_label").set_value("=HYPERLINK()").run()
+    click(at, "Keep in the table")
+    kept = at.session_state["otoscope_collected"]
+    assert [row["label"] for row in kept] == ["=HYPERLINK()"]
+    values = {name: value for name, _, value, *_ in kept[0]["measures"]}
+    assert values["duration_s"] == pytest.approx(0.7)
+    assert 60 < values["pitch_mean_hz"] < 200
+    at.session_state["drawer"] = "Kept stretches"
+    at.run()
+    click(at, "Delete it")
+    assert at.session_state["otoscope_collected"] == []
+    assert not at.exception
+
+
+@pytest.mark.parametrize("step", ["Cut low rumble", "Set the loudness", "Trim", "Reduce noise"])
+def test_each_step_of_cleaning_makes_a_new_clip_with_its_history(step):
+    at = open_page("explore")
+    mark(at, 0.0, 0.5, sample=4)
+    show(at, "waveform")
+    at.session_state["drawer"] = "Clean up"
+    at.run()
+    if step == "Reduce noise":
+        click(at, "The marked stretch is noise")
+    at.button_group(key="clean_step").set_value(next(k for k, (name, _) in STEPS.items() if name == step)).run()
+    click(at, "Make the cleaned clip")
+    assert not at.exception
+    assert not at.error
+    made = at.session_state["otoscope_held_clips"][0]
+    assert len(made["history"]) == 1
+    assert at.selectbox(key="second_clip").value == made["key"]
+    assert charts(at) == 2
+    assert any(plainly(text.value).startswith("- ") for text in at.markdown)
+    click(at, "Go on with the cleaned clip")
+    assert at.session_state["clip_in_hand"] == made["key"]
+    assert not at.exception

@@ -100,7 +100,7 @@ def pictures(clip: Clip, scale: str, selectable: bool) -> None:
         seek=(f"event {heard}", 2.0, 2.6) if heard else None,
         report_time=True,
         selectable=selectable,
-        selection=Selection(1.0 + marked, 2.0 + marked, 300.0, 600.0) if marked else None,
+        selection=Selection(1.0 + marked, 2.0 + marked, 300.0, 600.0) if marked and clip.duration == 8 else None,
         outline=list(zip(outline.low, outline.high, strict=True)),
     )
     st.session_state.fragments = st.session_state.get("fragments", 0) + 1

@@ -116,15 +116,15 @@ def true_frames(stage: Stage, params: FrameParams, make: Callable[[Clip, FramePa
     return cached.remember("picture", kept, lambda: spectral.of_view(make, clip, *view, params))
 
 
-def pyramid(clip: Clip, params: FrameParams | None = None) -> Pyramid | None:
+def pyramid(clip: Clip, view: View, params: FrameParams | None = None) -> Pyramid | None:
     """What is computed beforehand of a very long clip; None for shorter ones, and until it is finished.
 
-    The first call begins it, in the background.
+    The first call begins it, in the background; it is waited for where that is quicker than to do without.
     """
     if clip.duration < WORTHWHILE_S:
         return None
     usual = preset_params(PRESETS["general"], clip.sr)
-    return building(clip, params or usual).pyramid
+    return building(clip, params or usual).in_time_for(view[1] - view[0])
 
 
 def preparing(clip: Clip) -> float | None:

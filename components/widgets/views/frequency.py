@@ -49,7 +49,7 @@ WINDOWS_MS = (USUAL_MS, 3, 5, 8, 10, 15, 20, 25, 30, 46, 64, 93, 128, 186, 256)
 OVERLAPS = {2: "50 %", 4: "75 %", 8: "87.5 %"}
 FFT_FITS = 0
 """Choice of n_fft: the next power of two that holds the window twice."""
-CUSTOM = "own settings"
+CUSTOM = "Own settings"
 LONGEST_CQ_S = 600.0
 
 
@@ -102,13 +102,18 @@ def _apply_preset(pane: str, sr: int) -> None:
     state.set_settings({base.key(pane, name): value for name, value in values.items()})
 
 
+def _own(pane: str) -> None:
+    """Callback: a control was changed, so this is no preset any more."""
+    state.set_widget(base.key(pane, "preset"), CUSTOM)
+
+
 def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
     nyquist = clip.sr / 2
     first = usual(clip)
     st.selectbox(
         "Preset",
-        list(PRESETS),
-        format_func=lambda name: PRESETS[name].title,
+        [*PRESETS, CUSTOM],
+        format_func=lambda name: CUSTOM if name == CUSTOM else PRESETS[name].title,
         key=base.key(pane, "preset"),
         on_change=_apply_preset,
         args=(pane, clip.sr),
@@ -124,6 +129,8 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
             default=first.scale,
             required=True,
             key=base.key(pane, "scale"),
+            on_change=_own,
+            args=(pane,),
             persist_state="session",
             help=" ".join(SCALES.values()),
         )
@@ -132,6 +139,8 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
             WINDOWS_MS,
             format_func=lambda ms: f"{ms} ms" if ms else f"1024 samples ({1024000 / clip.sr:.0f} ms)",
             key=base.key(pane, "window_ms"),
+            on_change=_own,
+            args=(pane,),
             persist_state="session",
             help="Long frames separate close frequencies, short frames close moments. One cannot have both.",
         )
@@ -142,6 +151,8 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
             1,
             format_func=OVERLAPS.__getitem__,
             key=base.key(pane, "overlap"),
+            on_change=_own,
+            args=(pane,),
             persist_state="session",
             help="How much of a frame the next one shares. Very long or short views use a step that fits them.",
         )
@@ -149,6 +160,8 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
             "Window",
             list(WINDOWS),
             key=base.key(pane, "window"),
+            on_change=_own,
+            args=(pane,),
             persist_state="session",
             help=" ".join(f"{name.capitalize()}: {meaning}." for name, meaning in WINDOWS.items()),
         )
@@ -158,6 +171,8 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
             [FFT_FITS, *(2**k for k in range(7, 17))],
             format_func=lambda n: f"fits ({params.n_fft})" if n == FFT_FITS else str(n),
             key=base.key(pane, "n_fft"),
+            on_change=_own,
+            args=(pane,),
             persist_state="session",
             help="Samples in each Fourier transform. Beyond the window it only draws the same picture more finely.",
         )
@@ -165,6 +180,8 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
             "0 dB is",
             list(REFERENCES),
             key=base.key(pane, "reference"),
+            on_change=_own,
+            args=(pane,),
             persist_state="session",
             format_func=REFERENCES.__getitem__,
             help="Full scale makes recordings comparable; the loudest in view makes faint ones visible.",
@@ -176,6 +193,8 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
             (first.fmin, first.fmax),
             nyquist / 200,
             key=base.key(pane, "range"),
+            on_change=_own,
+            args=(pane,),
             persist_state="session",
             format="%.0f",
             help=f"This clip holds frequencies up to half its sampling rate, {format_hz(nyquist)}.",
@@ -187,6 +206,8 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
             (int(first.db_range[0]), int(first.db_range[1])),
             5,
             key=base.key(pane, "db_range"),
+            on_change=_own,
+            args=(pane,),
             persist_state="session",
             help="Raise the lower end to hide noise.",
         )
@@ -195,6 +216,8 @@ def _spectrogram_settings(pane: str, clip: Clip) -> SpectrogramSettings:
             list(COLOURS),
             format_func=lambda name: f"{name} ({COLOURS[name]})",
             key=base.key(pane, "colours"),
+            on_change=_own,
+            args=(pane,),
             persist_state="session",
             help="All of them can be read with any kind of colour vision.",
         )
@@ -247,7 +270,7 @@ def _cells(clip: Clip, view: tuple[float, float], s: SpectrogramSettings) -> Pic
     fmin = max(s.fmin, 20.0) if s.scale in ("log", "constant-q") else s.fmin
 
     def make() -> Picture:
-        pyramid = base.pyramid(clip, s.params) if s.scale != "constant-q" else None
+        pyramid = base.pyramid(clip, view, s.params) if s.scale != "constant-q" else None
         quick = picture_from_pyramid(pyramid, *view, scale=scale, fmin=fmin, fmax=s.fmax) if pyramid else None
         return quick or picture(
             clip, *view, s.params, scale=scale, fmin=fmin, fmax=s.fmax, bins_per_octave=s.bins_per_octave

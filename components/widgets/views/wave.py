@@ -38,7 +38,7 @@ def outline(clip: Clip, view: View, columns: int = COLUMNS) -> Envelope:
     """The outline of the visible part: from the pyramid where there is one, else from the samples."""
 
     def make() -> Envelope:
-        pyramid = base.pyramid(clip)
+        pyramid = base.pyramid(clip, view)
         quick = envelope_from_pyramid(pyramid, *view, columns) if pyramid else None
         return quick or envelope(clip, *view, columns)
 

@@ -23,6 +23,7 @@ HOW = {
     "own clock": "The second has a player of its own.",
 }
 
+
 @dataclass(frozen=True)
 class Second:
     """The second clip and where it stands.

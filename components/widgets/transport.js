@@ -779,11 +779,12 @@ class Transport {
   obeySeek() {
     const { seek } = this.data;
     if (!seek) return;
-    const [token, from, to] = seek;
+    const [token, from, to, sound] = seek;
     const name = `${this.data.clock} ${token}`;
     if (registry.seeks.has(name)) return;
     registry.seeks.add(name);
     if (this.range && (from < this.range[0] || (to ?? from) > this.range[1])) this.setRange(null);
+    if (sound) this.hear(sound);
     if (to === null) this.seek(from);
     else this.playRange(from, to);
   }

@@ -111,8 +111,8 @@ class TransportState:
 
     view: View | None
     time: float | None
-    selection: Selection | None
-    heard: str
+    selection: Selection | None = None
+    heard: str = ""
 
 
 def _optional(value: float | None) -> float | None:
@@ -143,7 +143,7 @@ def transport(
     duration: float,
     view: View | None = None,
     marks: Sequence[tuple[float, float]] = (),
-    seek: tuple[str, float, float | None] | None = None,
+    seek: tuple[str, float, float | None, str | None] | None = None,
     report_time: bool = False,
     selectable: bool = False,
     selection: Selection | None = None,
@@ -159,7 +159,8 @@ def transport(
     duration : of the clock [s]
     view : visible range to begin with [s], such as the one kept from another page; a new one zooms there
     marks : stretches to show on the overview bar, (start, end) [s]
-    seek : (token, start, end); a token not seen before moves to start [s], and plays on to end unless that is None
+    seek : (token, start, end, name of a sound); a token not seen before moves to start [s], plays on to end unless that
+        is None, and of that sound unless it is None
     report_time : whether a pause or a seek reruns the fragment, so that a page can show the frame under the playhead
     selectable : whether a drag can mark a stretch or a band; otherwise a drag zooms
     selection : what is marked to begin with, such as that of a session file; a new one is marked

@@ -33,11 +33,11 @@ HEADS = """() => {
       top: box.top + gd._fullLayout._size.t, height: gd._fullLayout._size.h, dx: gd._fullData[0].dx ?? null,
       shown: line.style.display !== "none",
       off: line.getBoundingClientRect().left + 1 - box.left
-        - (_offset + (t.audio.currentTime - range[0]) / (range[1] - range[0]) * _length),
+        - (_offset + (t.time - range[0]) / (range[1] - range[0]) * _length),
     };
   });
 }"""
-TIME = "() => [...window.__otoscope.transports.values()][0].audio.currentTime"
+TIME = "() => [...window.__otoscope.transports.values()][0].time"
 DURATION = "() => [...window.__otoscope.transports.values()][0].audio.duration"
 LAST_X = """() => Math.max(...[...document.querySelectorAll('.st-key-waveform .js-plotly-plot')].map(
   (gd) => gd._fullLayout.xaxis.range[1]))"""
@@ -174,8 +174,6 @@ def encode(path: Path, y: np.ndarray, sr: int, *, video: bool) -> None:
 
 def test_a_real_recording_plays_under_one_playhead(app: App, speech: Path) -> None:
     app.upload(speech, 5.0)
-    app.page.get_by_role("button", name="Loudness (RMS)").click()
-    app.settle("rms")
     assert app.page.evaluate(DURATION) == pytest.approx(5.0, abs=0.01)
     before = app.page.evaluate(TIME)
     app.space()
@@ -187,7 +185,7 @@ def test_a_real_recording_plays_under_one_playhead(app: App, speech: Path) -> No
     app.page.wait_for_timeout(200)
     assert app.page.evaluate(TIME) > before + 0.5
     worst = max(abs(head["off"]) for head in app.heads().values())
-    assert {"waveform", "spectrogram", "mfcc", "rms"} <= seen
+    assert {"waveform", "spectrogram", "mfcc", "pitch"} <= seen
     assert worst < 2
 
 
@@ -200,6 +198,7 @@ def test_a_click_seeks_and_a_drag_zooms_every_picture_and_brings_finer_ones(app:
     assert app.page.evaluate(TIME) == pytest.approx(2.0, abs=0.03)
 
     coarse = picture["dx"]
+    app.page.locator("button[data-mode=zoom]").click()
     app.page.mouse.move(picture["left"] + 0.2 * picture["width"], y)
     app.page.mouse.down()
     app.page.mouse.move(picture["left"] + 0.25 * picture["width"], y, steps=4)
@@ -267,7 +266,7 @@ def test_a_bad_file_gets_one_sentence_and_nothing_is_lost(app: App, speech: Path
     bad = tmp_path / "notes <b>*x*.wav"
     bad.write_bytes(b"not sound at all, but words")
     app.page.locator('[data-testid="stFileUploaderDropzoneInput"]').set_input_files(str(bad))
-    alert = app.page.locator('[data-testid="stAlert"]').first
+    alert = app.page.locator('[data-testid="stAlertContentError"]').first
     alert.wait_for()
     assert "‹b›·x·" in alert.inner_text()
     assert alert.locator("b, em").count() == 0
